@@ -1,0 +1,57 @@
+# kdvector: `make help` lists what there is.
+#
+# PG_CONFIG names the PostgreSQL to build against and to install into. Values are looked up when they are
+# used, not when this file is read: bootstrap may just have installed what they name.
+
+PG_CONFIG ?=
+DESTDIR ?=
+BENCH ?=
+export PG_CONFIG DESTDIR
+
+target = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+python = $(target)/venv/bin/python
+
+.DEFAULT_GOAL := build
+.PHONY: build install uninstall installcheck test demo demo-psql demo-clean bench clean help
+
+build: ## build the release library (the default)
+	scripts/cargo.sh build --release --package kdvector
+
+install: build ## install both extensions into the PostgreSQL of PG_CONFIG [DESTDIR=...]
+	scripts/install.sh install
+
+uninstall: ## remove what install put there
+	scripts/install.sh uninstall
+
+installcheck: ## run the regression SQL against a running server (PGHOST, PGPORT, PGUSER as usual)
+	scripts/regress.sh
+
+test: ## build and run every test; the last line counts them
+	scripts/bootstrap.sh tests
+	$(python) scripts/run_tests.py
+
+demo: ## one million vectors, then images: the main job shown on a private server
+	scripts/bootstrap.sh base
+	scripts/cargo.sh build --release --package kdvector
+	$(python) examples/demo.py
+
+demo-psql: ## open psql on the demo's server (runs until you quit)
+	@$(python) scripts/pgcluster.py run demo --dbname demo
+
+demo-clean: ## remove the demo's server and its data
+	@$(python) scripts/pgcluster.py remove demo
+
+bench: ## compare with a sequential scan and Faiss [BENCH="--rows 100000 --hnsw"]
+	scripts/bootstrap.sh bench $(if $(findstring --hnsw,$(BENCH)),hnsw)
+	scripts/cargo.sh build --release --package kdvector
+	$(python) bench/run.py $(BENCH)
+
+$(target)/pgrx/config.toml: pgrx.toml
+	install -D -m 644 $< $@
+
+clean: ## remove everything that was built, private servers and their data included
+	scripts/clean.sh
+
+help: ## this list
+	@echo "usage: make [target] [PG_CONFIG=/path/to/pg_config]"
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile

@@ -1,0 +1,369 @@
+"""Private PostgreSQL clusters for the demo, the tests and the benchmark.
+
+    with Cluster("demo", pgtree.prepare()) as cluster:
+        with cluster.connect() as connection: ...
+
+A cluster listens on a unix socket in a directory of its own that only the server's user (and root) can
+enter; TCP only on request, with a password. The server is a child of this process and gets SIGINT from the
+kernel when this process dies in whatever way, so nothing is left running. For that, start clusters from
+the main thread: the kernel looks at the thread that started the child.
+
+    python3 scripts/pgcluster.py run NAME [-- COMMAND ...]
+
+starts a cluster, runs the command (psql if none) with PGHOST, PGPORT and PGUSER set, and stops it again;
+it stays on disk until `python3 scripts/pgcluster.py remove NAME`.
+"""
+
+import argparse
+import atexit
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pgtree
+import serveruser
+from pgtree import Tree
+
+SUPERUSER = "postgres"
+START_TIMEOUT = 120.0
+STOP_TIMEOUT = 120.0
+# Only a part of the socket's name: every cluster has a socket directory of its own.
+SOCKET_PORT = 5432
+
+
+class Cluster:
+    """One cluster: made on the first start, kept on disk from start to start, removed by destroy()."""
+
+    def __init__(
+        self,
+        name: str,
+        tree: Tree,
+        *,
+        settings: dict[str, str] | None = None,
+        tcp: bool = False,
+        log_dir: Path | None = None,
+    ):
+        self.name = name
+        self.tree = tree
+        self.settings = dict(settings or {})
+        self.home = tree.home / "clusters" / name
+        self.data = self.home / "data"
+        self.log = (log_dir or tree.home / "logs") / f"{name}.log"
+        self.port = _free_port() if tcp else SOCKET_PORT
+        self.tcp = tcp
+        self.password = secrets.token_hex(16)
+        self._socket_dir: Path | None = None
+        self._server: subprocess.Popen | None = None
+
+    def __enter__(self) -> "Cluster":
+        self.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.stop()
+
+    # Making and removing -------------------------------------------------------------------------------
+
+    @property
+    def exists(self) -> bool:
+        return (self.data / "PG_VERSION").exists()
+
+    def initialise(self) -> None:
+        """initdb: trust on the private socket, a password for TCP, UTF-8, C collation."""
+        self._make_home()
+        with tempfile.NamedTemporaryFile("w", prefix="kdv-") as secret:
+            secret.write(self.password)
+            secret.flush()
+            if os.geteuid() == 0:
+                os.chown(secret.name, serveruser.owner().pw_uid, -1)
+            serveruser.run(
+                [self.tree.program("initdb"), "-D", self.data, "-U", SUPERUSER, "-E", "UTF8"]
+                + ["--locale=C.UTF-8", "--auth-local=trust", "--auth-host=scram-sha-256"]
+                + [f"--pwfile={secret.name}"]
+            )
+        with open(self.data / "postgresql.conf", "a") as configuration:
+            configuration.write("include 'kdvector.conf'\n")
+
+    def destroy(self) -> None:
+        """Stops the server and removes the cluster; its log is kept."""
+        self.stop("immediate")
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def _make_home(self) -> None:
+        shutil.rmtree(self.home, ignore_errors=True)
+        serveruser.make_public_directory(self.home.parent)
+        serveruser.make_directory(self.home)
+
+    # Starting and stopping -----------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        return self._server is not None and self._server.poll() is None
+
+    def start(self) -> None:
+        """Starts the server, making the cluster first if there is none, and waits until it answers."""
+        if self.running:
+            return
+        if not self.exists:
+            self.initialise()
+        if self._socket_dir is None:
+            self._socket_dir = Path(tempfile.mkdtemp(prefix="kdv-", dir="/tmp"))
+            if os.geteuid() == 0:
+                os.chown(self._socket_dir, serveruser.owner().pw_uid, serveruser.owner().pw_gid)
+            atexit.register(self._at_exit)
+        self._write_settings()
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.log, "ab") as log:
+            self._server = subprocess.Popen(
+                serveruser.prefix("--pdeathsig=INT") + [self.tree.program("postgres"), "-D", str(self.data)],
+                env=serveruser.ENVIRONMENT,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._wait_until_ready()
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stops the server: "smart", "fast" or "immediate", as pg_ctl names them."""
+        if not self.running:
+            return
+        number = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode]
+        self._server.send_signal(number)
+        try:
+            self._server.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._kill()
+            raise RuntimeError(f"{self.name} did not stop in {STOP_TIMEOUT:.0f} s; it was killed") from None
+
+    def restart(self, mode: str = "fast", **settings: str) -> None:
+        """Stops and starts the server, with settings changed if any are given."""
+        self.stop(mode)
+        self.settings.update(settings)
+        self.start()
+
+    def crash(self) -> None:
+        """kill -9 of every process of the server at once. start() then goes through crash recovery."""
+        if not self.running:
+            raise RuntimeError(f"{self.name} is not running")
+        self._kill()
+
+    def _kill(self) -> None:
+        pid = self._server.pid
+        self._server.send_signal(signal.SIGSTOP)  # so that it starts no further backend meanwhile
+        victims = [pid, *_children(pid)]
+        for victim in victims:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+        self._server.wait()
+        # The shared memory is free only when the last of them is gone.
+        deadline = time.monotonic() + STOP_TIMEOUT
+        while any(_alive(victim) for victim in victims):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"processes of {self.name} survive SIGKILL")
+            time.sleep(0.01)
+
+    def _at_exit(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self.stop()
+        shutil.rmtree(self._socket_dir, ignore_errors=True)
+
+    def _write_settings(self) -> None:
+        settings = {
+            "listen_addresses": "127.0.0.1" if self.tcp else "",
+            "port": str(self.port),
+            "unix_socket_directories": str(self._socket_dir),
+            "logging_collector": "off",
+            "log_line_prefix": "%m [%p] ",
+            **self.settings,
+        }
+        lines = [f"{name} = '{_quoted(value)}'\n" for name, value in settings.items()]
+        path = self.data / "kdvector.conf"
+        path.write_text("# Written anew at every start; ALTER SYSTEM overrides it.\n" + "".join(lines))
+        path.chmod(0o644)
+
+    def _wait_until_ready(self) -> None:
+        """The server says in its pid file when it accepts connections, as pg_ctl reads it there."""
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self._accepts_connections():
+            if self._server.poll() is not None:
+                raise RuntimeError(f"{self.name} did not start; {self.log} ends with\n{self.log_tail()}")
+            if time.monotonic() > deadline:
+                self.stop("immediate")
+                raise RuntimeError(f"{self.name} is not ready after {START_TIMEOUT:.0f} s; see {self.log}")
+            time.sleep(0.02)
+
+    def _accepts_connections(self) -> bool:
+        try:
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return False
+        # A file left by a crash carries another pid.
+        return len(lines) > 7 and int(lines[0]) == self._server.pid and lines[7].strip() == "ready"
+
+    def log_tail(self, lines: int = 20) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    # Talking to it -------------------------------------------------------------------------------------
+
+    def environment(self, dbname: str = "postgres") -> dict[str, str]:
+        """What psql, pg_regress, pgbench and other clients need in their environment."""
+        return {
+            "PGHOST": str(self._socket_dir),
+            "PGPORT": str(self.port),
+            "PGUSER": SUPERUSER,
+            "PGDATABASE": dbname,
+        }
+
+    def conninfo(self, dbname: str = "postgres", *, tcp: bool = False) -> str:
+        """A libpq connection string; `tcp=True` for clients that know no unix sockets."""
+        if not tcp:
+            return f"host={self._socket_dir} port={self.port} user={SUPERUSER} dbname={dbname}"
+        if not self.tcp:
+            raise RuntimeError(f"{self.name} was not made with tcp=True")
+        return f"host=127.0.0.1 port={self.port} user={SUPERUSER} password={self.password} dbname={dbname}"
+
+    def connect(self, dbname: str = "postgres", *, autocommit: bool = True, **kwargs):
+        """A psycopg connection, in autocommit mode unless said otherwise."""
+        import psycopg
+
+        return psycopg.connect(self.conninfo(dbname), autocommit=autocommit, **kwargs)
+
+    def create_database(self, dbname: str) -> None:
+        """Makes a database anew, dropping one of that name."""
+        with self.connect() as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{dbname}" WITH (FORCE)')
+            connection.execute(f'CREATE DATABASE "{dbname}"')
+
+    # Replication ---------------------------------------------------------------------------------------
+
+    def standby(self, name: str, **kwargs) -> "Cluster":
+        """A streaming standby of this running cluster, not started yet."""
+        other = Cluster(name, self.tree, settings=self.settings, log_dir=self.log.parent, **kwargs)
+        other._make_home()
+        serveruser.run(
+            [self.tree.program("pg_basebackup"), "--pgdata", other.data, "--write-recovery-conf"]
+            + ["--checkpoint=fast", "--dbname", self.conninfo()]
+        )
+        return other
+
+    def promote(self) -> None:
+        """Makes a standby a primary and waits until it is one."""
+        with self.connect() as connection:
+            (promoted,) = connection.execute("SELECT pg_promote(wait => true)").fetchone()
+        if not promoted:
+            raise RuntimeError(f"{self.name} was not promoted; see {self.log}")
+
+    def wait_for_replay(self, standby: "Cluster", timeout: float = 60.0) -> None:
+        """Waits until the standby has replayed all that was written here so far."""
+        with self.connect() as connection:
+            (target,) = connection.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
+        deadline = time.monotonic() + timeout
+        with standby.connect() as connection:
+            while True:
+                behind, at = connection.execute(
+                    "SELECT pg_last_wal_replay_lsn() < %s::pg_lsn, pg_last_wal_replay_lsn()", (target,)
+                ).fetchone()
+                if not behind:
+                    return
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"{standby.name} is at {at}, not yet at {target}")
+                time.sleep(0.02)
+
+
+def _quoted(value: str) -> str:
+    return str(value).replace("'", "''")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _stat(pid: int) -> list[str] | None:
+    """State, parent and so on of a process: the fields of /proc/PID/stat after the command's name."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+
+
+def _children(parent: int) -> list[int]:
+    processes = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in processes if (fields := _stat(pid)) and int(fields[1]) == parent]
+
+
+def _alive(pid: int) -> bool:
+    fields = _stat(pid)
+    return fields is not None and fields[0] not in "ZX"
+
+
+# Command line ------------------------------------------------------------------------------------------
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    tree = pgtree.prepare(arguments.pg_config)
+    settings = dict(setting.split("=", 1) for setting in arguments.set)
+    cluster = Cluster(arguments.name, tree, settings=settings)
+    command = arguments.command or [tree.program("psql")]
+    with cluster:
+        environment = {**os.environ, **cluster.environment(arguments.dbname)}
+        # Ctrl-C is for the command (it cancels a query in psql); we go on waiting for it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        code = subprocess.run(
+            command, env=environment, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+        ).returncode
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if arguments.temporary:
+        cluster.destroy()
+    return code
+
+
+def _remove(arguments: argparse.Namespace) -> None:
+    cluster = Cluster(arguments.name, pgtree.prepare(arguments.pg_config, install=False))
+    if (cluster.data / "postmaster.pid").exists():
+        raise RuntimeError(f"{cluster.data} is in use (or was left by a crash: start it once more first)")
+    cluster.destroy()
+    print(f"removed {cluster.home}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="private PostgreSQL clusters with kdvector installed")
+    parser.add_argument("--pg-config", help="the installation to copy (default: as make finds it)")
+    commands = parser.add_subparsers(required=True)
+
+    prepare = commands.add_parser("prepare", help="make the private tree, print its pg_config")
+    prepare.set_defaults(do=lambda arguments: print(pgtree.prepare(arguments.pg_config).pg_config))
+
+    run = commands.add_parser("run", help="start a cluster, run a command (psql if none), stop it")
+    run.add_argument("name")
+    run.add_argument("--dbname", default="postgres")
+    run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a server setting")
+    run.add_argument("--temporary", action="store_true", help="remove the cluster afterwards")
+    run.add_argument("command", nargs="*", help="after --")
+    run.set_defaults(do=_run)
+
+    remove = commands.add_parser("remove", help="remove a cluster and its data")
+    remove.add_argument("name")
+    remove.set_defaults(do=_remove)
+
+    arguments = parser.parse_args()
+    try:
+        return arguments.do(arguments) or 0
+    except (RuntimeError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

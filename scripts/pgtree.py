@@ -1,0 +1,126 @@
+"""A private copy of a PostgreSQL installation, with kdvector installed in it.
+
+PostgreSQL's programs find their libraries and shared files relative to themselves, so a copied tree works
+(about 50 MB), and the system's own installation, its extension folders and clusters stay untouched.
+Both layouts are handled: Debian's (/usr/lib/postgresql/N beside /usr/share/postgresql/N) and
+self-contained trees (bin, lib and share below one directory).
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import serveruser
+from paths import SCRIPTS, library
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A private installation: `bin` below it holds the programs, `home` holds it and its clusters."""
+
+    home: Path
+    bindir: Path
+    version: str
+
+    @property
+    def pg_config(self) -> Path:
+        return self.bindir / "pg_config"
+
+    @property
+    def major(self) -> int:
+        return int(self.version.split(".")[0])
+
+    def program(self, name: str) -> str:
+        return str(self.bindir / name)
+
+
+def prepare(pg_config: str | None = None, *, label: str = "", install: bool = True) -> Tree:
+    """Copies the installation of `pg_config` (unless that is done already) and installs the extensions.
+
+    `label` keeps installations of one major version apart; `install=False` leaves the tree as it came.
+    """
+    source = _Installation.of(pg_config or _default_pg_config())
+    name = f"{source.major}-{label}" if label else str(source.major)
+    home = serveruser.make_public_directory(serveruser.base_dir() / name)
+    root = home / "tree"
+    stamp = home / "origin"
+    if not (stamp.exists() and stamp.read_text() == source.fingerprint()):
+        stamp.unlink(missing_ok=True)
+        shutil.rmtree(root, ignore_errors=True)
+        source.copy_to(root)
+        stamp.write_text(source.fingerprint())
+    tree = Tree(home, root / source.bindir.relative_to(source.prefix), source.version)
+    if install:
+        install_extensions(tree)
+    return tree
+
+
+def install_extensions(tree: Tree) -> str:
+    """Installs what was built last into the tree, by the same script as `make install`."""
+    done = subprocess.run(
+        [SCRIPTS / "install.sh", "install"],
+        env={**os.environ, "PG_CONFIG": str(tree.pg_config), "LIBRARY": str(library()), "DESTDIR": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"installing the extensions failed:\n{done.stdout}")
+    return done.stdout
+
+
+def _default_pg_config() -> str:
+    return subprocess.run(
+        [SCRIPTS / "pg_config.sh"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+@dataclass(frozen=True)
+class _Installation:
+    """An installation that we copy from: its directories, and the directory that holds them all."""
+
+    bindir: Path
+    pkglibdir: Path
+    sharedir: Path
+    version: str
+
+    @classmethod
+    def of(cls, pg_config: str) -> "_Installation":
+        def ask(option: str) -> str:
+            return subprocess.run(
+                [pg_config, option], check=True, capture_output=True, text=True
+            ).stdout.strip()
+
+        version = re.match(r"PostgreSQL (\S+)", ask("--version"))
+        if version is None:
+            raise RuntimeError(f"{pg_config} does not say which PostgreSQL it is")
+        directories = [Path(ask(f"--{name}")).resolve() for name in ("bindir", "pkglibdir", "sharedir")]
+        return cls(*directories, version.group(1))
+
+    @property
+    def major(self) -> int:
+        return int(re.match(r"\d+", self.version).group())
+
+    @property
+    def prefix(self) -> Path:
+        return Path(os.path.commonpath([self.bindir, self.pkglibdir, self.sharedir]))
+
+    def fingerprint(self) -> str:
+        postgres = (self.bindir / "postgres").stat()
+        return f"{self.bindir} {self.version} {postgres.st_size} {postgres.st_mtime_ns}\n"
+
+    def copy_to(self, root: Path) -> None:
+        if self.bindir.parent == self.prefix:
+            shutil.copytree(self.prefix, root, symlinks=True)
+        else:
+            # The prefix is shared with the whole system: take only what is PostgreSQL's.
+            for directory in self._outermost():
+                shutil.copytree(directory, root / directory.relative_to(self.prefix), symlinks=True)
+        subprocess.run(["chmod", "-R", "u+w,a+rX", root], check=True)
+
+    def _outermost(self) -> list[Path]:
+        directories = {self.bindir, self.pkglibdir, self.sharedir}
+        return [d for d in directories if not any(other in d.parents for other in directories)]
