@@ -1,1 +1,43 @@
-//! The engine.
+//! Exact nearest-neighbour search on a forest of immutable, quantised KD-trees.
+//!
+//! This is the engine of the `kdtree` index, without Postgres in it. A *segment* is a KD-tree over a set of vectors:
+//! [`build()`] splits the vectors into leaves and writes them as pages to a [`PageSink`]; a [`Search`] reads pages
+//! of any number of segments through [`PageRead`] and yields row addresses in ascending order of a lower bound of their
+//! distance. The bound holds for every vector and includes every rounding error, so that whoever compares true
+//! distances of the rows as they come gets the exact answer.
+//!
+//! - [`layout`]: every byte on disk
+//! - [`Metric`], [`prepare`]: what is indexed of a vector, and where it goes
+//! - [`build()`]: axes, splits, grids, planes
+//! - [`Segment`], [`Query`], [`Search`], [`Everything`]: reading
+//! - [`export()`]: a segment's vectors again, for merging
+
+#![warn(missing_docs)]
+
+mod axes;
+mod build;
+mod directory;
+mod error;
+mod export;
+mod kernels;
+pub mod layout;
+mod metric;
+mod query;
+mod search;
+mod segment;
+mod store;
+mod tid;
+
+pub use build::{build, BuildOptions, Input, Progress};
+pub use directory::{Axes, Directory, Extent, LeafTable};
+pub use error::{Error, Result};
+pub use export::export;
+pub use metric::{prepare, Metric, Placement};
+pub use query::Query;
+pub use search::{Everything, Hit, ScanStats, Search};
+pub use segment::Segment;
+pub use store::{MemStore, PageRead, PageSink};
+pub use tid::Tid;
+
+/// Most dimensions of a vector, as in pgvector.
+pub const MAX_DIMS: usize = 16_000;

@@ -1,0 +1,275 @@
+//! Turning a set of vectors into the pages of a segment: choose axes, split at medians, encode the leaves, write.
+
+mod encode;
+mod pages;
+mod split;
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use encode::{encode_leaf, EncodedLeaf};
+use pages::{ChunkPages, RecordPages};
+use rayon::prelude::*;
+use split::split;
+
+use crate::kernels::{Kernels, AXES};
+use crate::layout::fine::FineLayout;
+use crate::layout::PageKind;
+use crate::metric::norm;
+use crate::query::round_up;
+use crate::search::invisible;
+use crate::segment::columns;
+use crate::{axes, Axes, Directory, Error, LeafTable, Metric, PageSink, Result, Tid, MAX_DIMS};
+
+/// The vectors of a segment to be built, all of them as [`crate::prepare`] returned them.
+pub struct Input<'a> {
+    /// What the index orders by.
+    pub metric: Metric,
+    /// Numbers of a vector.
+    pub dims: usize,
+    /// `tids.len() * dims` numbers.
+    pub vectors: &'a [f32],
+    /// How far each vector may be from the one that it stands for: zero (`None`) for vectors that come from rows, the
+    /// slack that [`crate::export()`] returned for those of other segments.
+    pub slack: Option<&'a [f32]>,
+    /// Row addresses of the vectors.
+    pub tids: &'a [Tid],
+}
+
+impl Input<'_> {
+    fn vector(&self, at: u32) -> &[f32] {
+        &self.vectors[at as usize * self.dims..][..self.dims]
+    }
+
+    fn slack(&self, at: u32) -> f32 {
+        self.slack.map_or(0.0, |slack| slack[at as usize])
+    }
+}
+
+/// What a build may choose.
+#[derive(Default)]
+pub struct BuildOptions<'a> {
+    /// Vectors of a leaf; `None`: what suits the dimensions.
+    pub leaf_size: Option<usize>,
+    /// Axes of another segment to use again instead of computing principal components.
+    pub axes: Option<&'a Axes>,
+}
+
+/// Seen by the thread that waits for a build, and set by it to stop the build.
+#[derive(Default)]
+pub struct Progress {
+    /// Set to make the build return [`Error::Cancelled`] soon.
+    pub cancel: AtomicBool,
+    /// Vectors encoded so far.
+    pub vectors_done: AtomicU64,
+}
+
+impl Progress {
+    fn check(&self) -> Result<()> {
+        if self.cancel.load(Ordering::Relaxed) {
+            Err(Error::Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Vectors of a leaf if the caller does not say. Few dimensions: small leaves, of which a query visits few. Many: large
+/// ones, since most are visited, and each costs a little beside its vectors.
+fn default_leaf_size(dims: usize) -> usize {
+    match dims {
+        ..=8 => 128,
+        9..=20 => 256,
+        _ => 512,
+    }
+}
+
+/// Leaves encoded between two writes.
+const BATCH: usize = 64;
+
+/// Builds a segment in the current rayon pool and appends its pages to `sink` in the order of their sequence numbers.
+///
+/// The caller completes the returned directory with the extents in which the pages came to lie.
+///
+/// # Errors
+/// [`Error::Cancelled`], [`Error::TooLarge`], or what the sink returns.
+///
+/// # Panics
+/// If there is no vector, or the lengths in `input` do not match.
+pub fn build(
+    input: &Input<'_>,
+    options: &BuildOptions<'_>,
+    progress: &Progress,
+    sink: &mut (dyn PageSink + Send),
+) -> Result<Directory> {
+    let (count, dims) = (input.tids.len(), input.dims);
+    assert!(count > 0 && (1..=MAX_DIMS).contains(&dims));
+    assert_eq!(input.vectors.len(), count * dims);
+    assert!(input.slack.is_none_or(|slack| slack.len() == count));
+    if u32::try_from(count).is_err() {
+        return Err(Error::TooLarge(format!("segment of {count} vectors")));
+    }
+
+    let leaf_size = options.leaf_size.unwrap_or_else(|| default_leaf_size(dims)).max(1);
+    let leaves = count.div_ceil(leaf_size);
+    let axes = match options.axes {
+        Some(axes) => axes.clone(),
+        None => axes::choose(input.vectors, dims, leaves)?,
+    };
+    progress.check()?;
+    let coordinates = Coordinates::new(input, &axes)?;
+    progress.check()?;
+
+    let mut order: Vec<u32> = (0..count as u32).collect();
+    split(&mut order, &coordinates.values, coordinates.axes, leaf_size, progress)?;
+
+    let mut writer = Writer::new(dims, coordinates.axes, leaves);
+    let leaves: Vec<&[u32]> = order.chunks(leaf_size).collect();
+    let mut encoded: Vec<EncodedLeaf> = Vec::new();
+    for batch in leaves.chunks(BATCH) {
+        let done = std::mem::take(&mut encoded);
+        let (written, next) = rayon::join(
+            || writer.write(done, sink),
+            || {
+                let encode = |ids: &&[u32]| {
+                    let leaf = encode_leaf(input, &coordinates, ids);
+                    progress.vectors_done.fetch_add(ids.len() as u64, Ordering::Relaxed);
+                    leaf
+                };
+                batch.par_iter().map(encode).collect()
+            },
+        );
+        written?;
+        progress.check()?;
+        encoded = next;
+    }
+    writer.write(encoded, sink)?;
+    let tids = order.iter().map(|&at| input.tids[at as usize]);
+    let leaves = writer.finish(tids, sink)?;
+    let max_norm = (0..count as u32)
+        .into_par_iter()
+        .map(|at| norm(input.vector(at)) + f64::from(input.slack(at)))
+        .reduce(|| 0.0, f64::max);
+    Ok(Directory {
+        metric: input.metric,
+        dims: dims as u32,
+        max_norm: round_up(max_norm),
+        radius: round_up(coordinates.radius),
+        axes,
+        leaves,
+        extents: Vec::new(),
+    })
+}
+
+/// The vectors' coordinates on the axes.
+struct Coordinates<'a> {
+    /// Of each vector, one after the other: the vectors themselves or their projections.
+    values: Cow<'a, [f32]>,
+    axes: usize,
+    /// Largest distance from the axes' center.
+    radius: f64,
+    /// What the axes do not see of each vector; only inner products want it.
+    beyond: Vec<f32>,
+}
+
+impl<'a> Coordinates<'a> {
+    fn new(input: &Input<'a>, axes: &Axes) -> Result<Self> {
+        let count = axes.count(input.dims);
+        let Axes::Principal { center, rows } = axes else {
+            return Ok(Coordinates {
+                values: Cow::Borrowed(input.vectors),
+                axes: count,
+                radius: 0.0,
+                beyond: Vec::new(),
+            });
+        };
+        let floats = Kernels::get().floats();
+        let columns = columns(rows, input.dims)?;
+        let vectors = input.vectors.par_chunks_exact(input.dims);
+        let mut values = vec![0f32; input.tids.len() * count];
+        if count > 0 {
+            values.par_chunks_exact_mut(count).zip(vectors.clone()).for_each(|(into, vector)| {
+                let mut coordinates = [0.0; AXES];
+                floats.project(vector, center, &columns, &mut coordinates);
+                into.copy_from_slice(&coordinates[..count]);
+            });
+        }
+        let lengths: Vec<f64> = vectors
+            .map(|vector| {
+                vector.iter().zip(center).map(|(&x, &c)| (f64::from(x) - f64::from(c)).powi(2)).sum::<f64>()
+            })
+            .collect();
+        let slack = |at: usize| f64::from(input.slack(at as u32));
+        let radius = lengths.iter().enumerate().map(|(at, length)| length.sqrt() + slack(at));
+        let radius = radius.fold(0.0, f64::max);
+        let mut beyond = Vec::new();
+        if input.metric == Metric::InnerProduct {
+            beyond.extend(lengths.iter().enumerate().map(|(at, length)| {
+                let seen = &values[at * count..][..count];
+                let seen: f64 = seen.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+                let hidden = (length - seen).max(0.0) + invisible(count, input.dims) * length;
+                round_up(hidden.sqrt() + slack(at))
+            }));
+        }
+        Ok(Coordinates { values: Cow::Owned(values), axes: count, radius, beyond })
+    }
+
+    fn of(&self, at: u32) -> &[f32] {
+        &self.values[at as usize * self.axes..][..self.axes]
+    }
+
+    fn beyond(&self, at: u32) -> f32 {
+        self.beyond.get(at as usize).copied().unwrap_or(0.0)
+    }
+}
+
+/// Puts encoded leaves on pages. The coarse stream leaves at once, what follows it in the segment waits.
+struct Writer {
+    coarse: ChunkPages,
+    fine: RecordPages,
+    /// Leaf by leaf, axis by axis.
+    boxes: Vec<EncodedLeaf>,
+    axes: usize,
+}
+
+impl Writer {
+    fn new(dims: usize, axes: usize, leaves: usize) -> Self {
+        let fine = FineLayout::new(dims);
+        Writer {
+            coarse: ChunkPages::new(),
+            fine: RecordPages::new(PageKind::Fine, fine.record),
+            boxes: Vec::with_capacity(leaves),
+            axes,
+        }
+    }
+
+    fn write(&mut self, leaves: Vec<EncodedLeaf>, sink: &mut (dyn PageSink + Send)) -> Result<()> {
+        for mut leaf in leaves {
+            self.coarse.append(&std::mem::take(&mut leaf.stream), sink)?;
+            self.fine.append(&std::mem::take(&mut leaf.fine));
+            self.boxes.push(leaf);
+        }
+        Ok(())
+    }
+
+    fn finish(self, tids: impl Iterator<Item = Tid>, sink: &mut (dyn PageSink + Send)) -> Result<LeafTable> {
+        self.coarse.finish(sink)?;
+        self.fine.finish(sink)?;
+        let mut addresses = RecordPages::new(PageKind::Tids, Tid::SIZE);
+        for tid in tids {
+            let mut record = [0; Tid::SIZE];
+            tid.write(&mut record);
+            addresses.append(&record);
+        }
+        addresses.finish(sink)?;
+        let by_axis = |of: fn(&EncodedLeaf) -> &Vec<f32>| -> Vec<f32> {
+            (0..self.axes).flat_map(|axis| self.boxes.iter().map(move |leaf| of(leaf)[axis])).collect()
+        };
+        Ok(LeafTable {
+            low: by_axis(|leaf| &leaf.low),
+            high: by_axis(|leaf| &leaf.high),
+            vectors: self.boxes.iter().map(|leaf| leaf.vectors).collect(),
+            beyond: self.boxes.iter().map(|leaf| leaf.beyond).collect(),
+        })
+    }
+}

@@ -1,0 +1,128 @@
+//! The directory of a segment: what a scan must know before it reads a leaf. Encoded with bincode, and nowhere else.
+
+use serde::{Deserialize, Serialize};
+
+use crate::layout::NO_BLOCK;
+use crate::{Error, Metric, Result, MAX_DIMS};
+
+/// Directions on which the tree was split, and in which the leaves have boxes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Axes {
+    /// The vectors' own dimensions.
+    Own,
+    /// Orthonormal directions (leading principal components), `rows.len() / dims` of them, applied to x - center.
+    Principal { center: Vec<f32>, rows: Vec<f32> },
+}
+
+impl Axes {
+    /// Number of axes for vectors of so many dimensions.
+    pub fn count(&self, dims: usize) -> usize {
+        match self {
+            Axes::Own => dims,
+            Axes::Principal { rows, .. } => rows.len() / dims,
+        }
+    }
+}
+
+/// The leaves of a segment, in storage order, as a structure of arrays.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LeafTable {
+    /// Vectors of each leaf.
+    pub vectors: Vec<u32>,
+    /// Boxes on the axes: `low[axis * leaves + leaf]`.
+    pub low: Vec<f32>,
+    pub high: Vec<f32>,
+    /// Largest norm of what the axes do not see of a leaf's vectors (zero with [`Axes::Own`]).
+    pub beyond: Vec<f32>,
+}
+
+/// Consecutive blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extent {
+    pub start: u32,
+    pub blocks: u32,
+}
+
+/// The directory of a segment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Directory {
+    pub metric: Metric,
+    pub dims: u32,
+    /// Largest norm of a vector of the segment, rounded up.
+    pub max_norm: f32,
+    /// Largest distance of a vector from the axes' center, rounded up.
+    pub radius: f32,
+    pub axes: Axes,
+    pub leaves: LeafTable,
+    /// Where the pages of the coarse stream, the fine plane and the row addresses lie, in this order.
+    pub extents: Vec<Extent>,
+}
+
+/// Directories are read from disk: a damaged length must not make us allocate more than this.
+const MAX_DECODED_BYTES: usize = 1 << 30;
+
+impl Directory {
+    /// The bytes for disk.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] if they could not be read back.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        let bytes = bincode::serde::encode_to_vec(self, bincode::config::standard())
+            .map_err(|error| Error::TooLarge(format!("segment directory: {error}")))?;
+        if bytes.len() > MAX_DECODED_BYTES {
+            return Err(Error::TooLarge(format!("segment directory of {} bytes", bytes.len())));
+        }
+        Ok(bytes)
+    }
+
+    /// Reads and validates the bytes from disk.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if the bytes are no directory or its parts do not fit together.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let config = bincode::config::standard().with_limit::<MAX_DECODED_BYTES>();
+        let (directory, read): (Directory, usize) = bincode::serde::decode_from_slice(bytes, config)
+            .map_err(|error| Error::corrupt(format!("segment directory: {error}")))?;
+        if read != bytes.len() {
+            return Err(Error::corrupt("segment directory is followed by other bytes"));
+        }
+        directory.validate()?;
+        Ok(directory)
+    }
+
+    fn validate(&self) -> Result<()> {
+        let dims = self.dims as usize;
+        let leaves = self.leaves.vectors.len();
+        let axes_fit = match &self.axes {
+            Axes::Own => true,
+            Axes::Principal { center, rows } => {
+                center.len() == dims && dims > 0 && rows.len().is_multiple_of(dims)
+            }
+        };
+        let fits = (1..=MAX_DIMS).contains(&dims)
+            && axes_fit
+            && self.leaves.vectors.iter().all(|&vectors| vectors > 0)
+            && self.leaves.low.len() == self.axes.count(dims) * leaves
+            && self.leaves.high.len() == self.leaves.low.len()
+            && self.leaves.beyond.len() == leaves
+            && self.max_norm.is_finite()
+            && self.radius.is_finite()
+            && self
+                .leaves
+                .low
+                .iter()
+                .chain(&self.leaves.high)
+                .chain(&self.leaves.beyond)
+                .all(|x| x.is_finite())
+            && self.leaves.vectors.iter().map(|&vectors| u64::from(vectors)).sum::<u64>()
+                <= u64::from(u32::MAX)
+            && self.extents.iter().all(|extent| {
+                extent.blocks > 0 && extent.start.checked_add(extent.blocks).is_some_and(|end| end < NO_BLOCK)
+            });
+        if fits {
+            Ok(())
+        } else {
+            Err(Error::corrupt("segment directory contradicts itself"))
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The coarse scan with AVX2: a chunk is two registers, `maddubs` multiplies bytes and adds pairs.
+
+use std::arch::x86_64::*;
+
+use super::{Dots, Survivors, Threshold};
+use crate::layout::CHUNK;
+
+/// See [`super::Kernels::scan`].
+///
+/// # Safety
+/// The machine must have AVX2, and the slices the lengths that [`super::Kernels::scan`] checks.
+#[target_feature(enable = "avx2")]
+pub unsafe fn scan(
+    blocks: &[u8],
+    groups: usize,
+    weights: &[i8],
+    by: &Threshold,
+    survivors: &mut [Survivors],
+) {
+    let mut block = blocks.as_ptr();
+    for survivors in survivors {
+        // SAFETY: `block` starts one of `survivors.len()` blocks of `1 + groups` chunks, and there are `groups` * 8 weights.
+        *survivors = unsafe {
+            let dots = block_dots(block.add(CHUNK), groups, weights.as_ptr());
+            let low = half(block, block.add(32), dots[0], by);
+            let high = half(block.add(16), block.add(48), dots[1], by);
+            low | high << 8
+        };
+        // SAFETY: at most one past the end of `blocks`.
+        block = unsafe { block.add((1 + groups) * CHUNK) };
+    }
+}
+
+/// See [`super::Kernels::dots`].
+///
+/// # Safety
+/// The machine must have AVX2; `chunks` has 64 bytes for every eight weights.
+#[target_feature(enable = "avx2")]
+pub unsafe fn dots(chunks: &[u8], weights: &[i8], dots: &mut Dots) {
+    // SAFETY: lengths are the caller's promise; `dots` is two registers wide.
+    unsafe {
+        let sums = block_dots(chunks.as_ptr(), weights.len() / 8, weights.as_ptr());
+        let out = dots.as_mut_ptr().cast::<__m256i>();
+        for (half, sum) in sums.into_iter().enumerate() {
+            _mm256_storeu_si256(out.add(half), _mm256_add_epi32(_mm256_loadu_si256(out.add(half)), sum));
+        }
+    }
+}
+
+/// Dot products of `groups` chunks with `groups` * 8 weights: lanes 0 to 7 and 8 to 15.
+///
+/// # Safety
+/// Both pointers must be readable for that many bytes.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn block_dots(chunks: *const u8, groups: usize, weights: *const i8) -> [__m256i; 2] {
+    let nibble = _mm256_set1_epi8(15);
+    let ones = _mm256_set1_epi16(1);
+    let mut sums = [_mm256_setzero_si256(); 2];
+    for group in 0..groups {
+        // SAFETY: within the caller's promise.
+        let (low_weights, high_weights) = unsafe {
+            (
+                _mm256_set1_epi32(weights.add(group * 8).cast::<i32>().read_unaligned()),
+                _mm256_set1_epi32(weights.add(group * 8 + 4).cast::<i32>().read_unaligned()),
+            )
+        };
+        for (half, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: within the caller's promise.
+            let codes = unsafe { _mm256_loadu_si256(chunks.add(group * CHUNK + half * 32).cast()) };
+            let low = _mm256_and_si256(codes, nibble);
+            let high = _mm256_and_si256(_mm256_srli_epi16::<4>(codes), nibble);
+            // Pairs reach at most 2 * 15 * 127 in magnitude, four of them 15,240: within 16 bits.
+            let pairs = _mm256_add_epi16(
+                _mm256_maddubs_epi16(low, low_weights),
+                _mm256_maddubs_epi16(high, high_weights),
+            );
+            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, ones));
+        }
+    }
+    sums
+}
+
+/// The comparison for eight lanes.
+///
+/// # Safety
+/// Sixteen bytes of norms and of residuals must be readable.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn half(norms: *const u8, residuals: *const u8, dots: __m256i, by: &Threshold) -> Survivors {
+    // SAFETY: the caller's promise.
+    let (norms, residuals) = unsafe { (_mm_loadu_si128(norms.cast()), _mm_loadu_si128(residuals.cast())) };
+    let norm = _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(norms));
+    let residual = _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(residuals));
+    let norm = _mm256_add_ps(_mm256_set1_ps(by.norm_base), _mm256_mul_ps(_mm256_set1_ps(by.norm_step), norm));
+    let residual = _mm256_add_ps(
+        _mm256_set1_ps(by.residual_base),
+        _mm256_mul_ps(_mm256_set1_ps(by.residual_step), residual),
+    );
+    let value = _mm256_sub_ps(
+        _mm256_add_ps(_mm256_set1_ps(by.constant), norm),
+        _mm256_mul_ps(_mm256_set1_ps(by.scale), _mm256_cvtepi32_ps(dots)),
+    );
+    let reach = _mm256_add_ps(_mm256_set1_ps(by.tau), residual);
+    let limit = if by.squared { _mm256_mul_ps(reach, reach) } else { reach };
+    _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_LE_OQ>(value, limit)) as Survivors
+}

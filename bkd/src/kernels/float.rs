@@ -1,0 +1,365 @@
+//! Loops over floating-point numbers, written once and compiled for several instruction sets.
+//!
+//! Sums run in eight lanes (32 for projections) that are added up in a fixed order at the end, and nothing is fused, so
+//! every compilation returns the same bits.
+
+use crate::layout::leaf::GROUP;
+use crate::layout::CHUNK;
+
+/// Directions that a vector is projected on at once, and at most.
+pub const AXES: usize = 32;
+
+/// A leaf's grid against a query, dimension by dimension (padded to whole groups).
+#[derive(Default)]
+pub struct Grid {
+    /// Query minus the grid's lower end.
+    pub offset: Vec<f32>,
+    /// The grid's step; for inner products, the query times the step.
+    pub step: Vec<f32>,
+    /// What a unit of a coarse code weighs in the dot product with the query.
+    pub weight: Vec<f32>,
+}
+
+/// Sums over a leaf's grid, in lanes.
+#[derive(Clone, Copy, Default)]
+pub struct GridSums {
+    /// Squared distance of the query from the grid's centre; for inner products, their product.
+    pub center: [f32; GROUP],
+    /// For inner products, that of the query and the grid's lower end.
+    pub low: [f32; GROUP],
+    /// Largest magnitude of a weight.
+    pub weight: [f32; GROUP],
+    /// Squares of what rounding errors are proportional to: offsets (for inner products, lower ends) and steps.
+    pub offset_squares: [f32; GROUP],
+    pub step_squares: [f32; GROUP],
+}
+
+/// What the codes of a vector lose, squared, and the squared norms of the codes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Encoded {
+    /// Squared distance between the vector and its coarse decoding, and its fine one.
+    pub coarse: f64,
+    pub fine: f64,
+    /// Squared norm of the coarse decoding, taken from the grid's centre.
+    pub norm: f64,
+    /// Squared norm of the centred coarse codes themselves.
+    pub codes: f64,
+}
+
+/// Defines [`Floats`] and compiles each function of [`body`] for every instruction set.
+macro_rules! floats {
+    ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
+        /// The loops of this module for one instruction set.
+        pub struct Floats {
+            $($name: unsafe fn($($type),*) $(-> $result)?,)*
+        }
+
+        impl Floats {
+            $(
+                $(#[$doc])*
+                #[inline]
+                pub fn $name(&self, $($argument: $type),*) $(-> $result)? {
+                    // SAFETY: the functions are safe but for the instructions that they use, and
+                    // `super::available` only offers those that the machine has.
+                    unsafe { (self.$name)($($argument),*) }
+                }
+            )*
+        }
+
+        pub fn portable() -> Floats {
+            Floats { $($name: body::$name,)* }
+        }
+
+        #[cfg(target_arch = "x86_64")]
+        pub fn avx2() -> Floats {
+            $(
+                #[target_feature(enable = "avx2")]
+                fn $name($($argument: $type),*) $(-> $result)? {
+                    body::$name($($argument),*)
+                }
+            )*
+            Floats { $($name,)* }
+        }
+
+        #[cfg(target_arch = "x86_64")]
+        pub fn avx512() -> Floats {
+            $(
+                #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+                fn $name($($argument: $type),*) $(-> $result)? {
+                    body::$name($($argument),*)
+                }
+            )*
+            Floats { $($name,)* }
+        }
+    };
+}
+
+floats! {
+    /// Grid chunks against the query, for squared distances. `at` is the first of their groups; `query` and the slices of
+    /// `grid` are padded to whole groups.
+    fn grid_l2(chunks: &[u8], at: usize, query: &[f32], grid: &mut Grid, sums: &mut GridSums);
+    /// The same for inner products.
+    fn grid_ip(chunks: &[u8], at: usize, query: &[f32], grid: &mut Grid, sums: &mut GridSums);
+    /// Rounds `weights * inverse` to bytes. Returns the squared norm of what `weights - scale * bytes` leaves.
+    fn quantise(weights: &[f32], inverse: f32, scale: f32, bytes: &mut [i8]) -> f32;
+    /// Squared distance of a query from a fine decoding: offsets and steps of the leaf, nibbles of the vector.
+    fn fine_l2(offset: &[f32], step: &[f32], high: &[u8], low: &[u8]) -> f32;
+    /// Sum of step times code: the part of an inner product that depends on the vector.
+    fn fine_ip(step: &[f32], high: &[u8], low: &[u8]) -> f32;
+    /// Adds to `sums` the squared distances of `query` from the intervals.
+    fn boxes_l2(low: &[f32], high: &[f32], query: f32, sums: &mut [f32]);
+    /// Adds to `sums` the largest products of `query` with the intervals.
+    fn boxes_ip(low: &[f32], high: &[f32], query: f32, sums: &mut [f32]);
+    /// Projects `vector - center` on the directions in `columns`, which holds [`AXES`] numbers a dimension.
+    fn project(vector: &[f32], center: &[f32], columns: &[f32], into: &mut [f32; AXES]);
+    /// Squared distance.
+    fn l2(a: &[f32], b: &[f32]) -> f32;
+    /// Inner product.
+    fn ip(a: &[f32], b: &[f32]) -> f32;
+    /// Widens the intervals to hold the vector.
+    fn widen(vector: &[f32], low: &mut [f32], high: &mut [f32]);
+    /// Codes of a vector on a grid; `inverse` is one over the step, or zero.
+    fn encode(vector: &[f32], low: &[f32], step: &[f32], inverse: &[f32], codes: &mut [u8]) -> Encoded;
+}
+
+mod body {
+    use super::*;
+
+    #[inline(always)]
+    fn total(lanes: [f32; GROUP]) -> f32 {
+        ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
+    }
+
+    #[inline(always)]
+    fn total64(lanes: [f64; GROUP]) -> f64 {
+        ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
+    }
+
+    /// The larger of two numbers, as one instruction ([`f32::max`] minds NaN).
+    #[inline(always)]
+    fn larger(a: f32, b: f32) -> f32 {
+        if a > b {
+            a
+        } else {
+            b
+        }
+    }
+
+    #[inline(always)]
+    fn lanes(values: &[f32]) -> &[f32; GROUP] {
+        values.try_into().expect("a group")
+    }
+
+    #[inline(always)]
+    fn floats(bytes: &[u8]) -> [f32; GROUP] {
+        let mut floats = [0.0; GROUP];
+        for (float, bytes) in floats.iter_mut().zip(bytes.chunks_exact(4)) {
+            *float = f32::from_le_bytes(bytes.try_into().expect("four bytes"));
+        }
+        floats
+    }
+
+    #[inline(always)]
+    pub fn grid_l2(chunks: &[u8], at: usize, query: &[f32], grid: &mut Grid, sums: &mut GridSums) {
+        let groups = at * GROUP..at * GROUP + chunks.len() / CHUNK * GROUP;
+        let chunks = chunks.chunks_exact(CHUNK).zip(query[groups.clone()].chunks_exact(GROUP));
+        let outputs = grid.offset[groups.clone()]
+            .chunks_exact_mut(GROUP)
+            .zip(grid.step[groups.clone()].chunks_exact_mut(GROUP))
+            .zip(grid.weight[groups].chunks_exact_mut(GROUP));
+        for ((chunk, query), ((offsets, steps), weights)) in chunks.zip(outputs) {
+            let (low, step, query) = (floats(&chunk[..32]), floats(&chunk[32..]), lanes(query));
+            for lane in 0..GROUP {
+                let offset = query[lane] - low[lane];
+                let from_center = offset - 127.5 * step[lane];
+                let weight = 16.0 * step[lane] * from_center;
+                offsets[lane] = offset;
+                steps[lane] = step[lane];
+                weights[lane] = weight;
+                sums.center[lane] += from_center * from_center;
+                sums.weight[lane] = larger(sums.weight[lane], weight.abs());
+                sums.offset_squares[lane] += offset * offset;
+                sums.step_squares[lane] += step[lane] * step[lane];
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub fn grid_ip(chunks: &[u8], at: usize, query: &[f32], grid: &mut Grid, sums: &mut GridSums) {
+        let groups = at * GROUP..at * GROUP + chunks.len() / CHUNK * GROUP;
+        let chunks = chunks.chunks_exact(CHUNK).zip(query[groups.clone()].chunks_exact(GROUP));
+        let outputs = grid.step[groups.clone()]
+            .chunks_exact_mut(GROUP)
+            .zip(grid.weight[groups].chunks_exact_mut(GROUP));
+        for ((chunk, query), (steps, weights)) in chunks.zip(outputs) {
+            let (low, step, query) = (floats(&chunk[..32]), floats(&chunk[32..]), lanes(query));
+            for lane in 0..GROUP {
+                let query_step = query[lane] * step[lane];
+                let weight = 16.0 * query_step;
+                steps[lane] = query_step;
+                weights[lane] = weight;
+                sums.low[lane] += query[lane] * low[lane];
+                sums.center[lane] += query[lane] * (low[lane] + 127.5 * step[lane]);
+                sums.weight[lane] = larger(sums.weight[lane], weight.abs());
+                sums.offset_squares[lane] += low[lane] * low[lane];
+                sums.step_squares[lane] += step[lane] * step[lane];
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub fn quantise(weights: &[f32], inverse: f32, scale: f32, bytes: &mut [i8]) -> f32 {
+        let mut squares = [0.0; GROUP];
+        for (weights, bytes) in weights.chunks_exact(GROUP).zip(bytes.chunks_exact_mut(GROUP)) {
+            for lane in 0..GROUP {
+                // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
+                let rounded = (weights[lane] * inverse).clamp(-127.0, 127.0) + 12_582_912.0 - 12_582_912.0;
+                bytes[lane] = rounded as i32 as i8;
+                let error = weights[lane] - scale * rounded;
+                squares[lane] += error * error;
+            }
+        }
+        total(squares)
+    }
+
+    /// The eight codes of a group.
+    #[inline(always)]
+    fn codes(high: &[u8], low: &[u8]) -> [f32; GROUP] {
+        let mut codes = [0.0; GROUP];
+        for at in 0..4 {
+            codes[at] = f32::from((high[at] << 4) | (low[at] & 15));
+            codes[4 + at] = f32::from((high[at] & 0xf0) | (low[at] >> 4));
+        }
+        codes
+    }
+
+    #[inline(always)]
+    pub fn fine_l2(offset: &[f32], step: &[f32], high: &[u8], low: &[u8]) -> f32 {
+        let mut sums = [0.0; GROUP];
+        let groups = offset.chunks_exact(GROUP).zip(step.chunks_exact(GROUP));
+        for ((offset, step), (high, low)) in groups.zip(high.chunks_exact(4).zip(low.chunks_exact(4))) {
+            let codes = codes(high, low);
+            for lane in 0..GROUP {
+                let difference = offset[lane] - step[lane] * codes[lane];
+                sums[lane] += difference * difference;
+            }
+        }
+        total(sums)
+    }
+
+    #[inline(always)]
+    pub fn fine_ip(step: &[f32], high: &[u8], low: &[u8]) -> f32 {
+        let mut sums = [0.0; GROUP];
+        for (step, (high, low)) in step.chunks_exact(GROUP).zip(high.chunks_exact(4).zip(low.chunks_exact(4)))
+        {
+            let codes = codes(high, low);
+            for lane in 0..GROUP {
+                sums[lane] += step[lane] * codes[lane];
+            }
+        }
+        total(sums)
+    }
+
+    #[inline(always)]
+    pub fn boxes_l2(low: &[f32], high: &[f32], query: f32, sums: &mut [f32]) {
+        for ((sum, low), high) in sums.iter_mut().zip(low).zip(high) {
+            let outside = larger(larger(low - query, query - high), 0.0);
+            *sum += outside * outside;
+        }
+    }
+
+    #[inline(always)]
+    pub fn boxes_ip(low: &[f32], high: &[f32], query: f32, sums: &mut [f32]) {
+        for ((sum, low), high) in sums.iter_mut().zip(low).zip(high) {
+            *sum += larger(query * low, query * high);
+        }
+    }
+
+    #[inline(always)]
+    pub fn project(vector: &[f32], center: &[f32], columns: &[f32], into: &mut [f32; AXES]) {
+        let mut sums = [0.0f32; AXES];
+        for ((x, center), column) in vector.iter().zip(center).zip(columns.chunks_exact(AXES)) {
+            let centered = x - center;
+            for axis in 0..AXES {
+                sums[axis] += centered * column[axis];
+            }
+        }
+        *into = sums;
+    }
+
+    #[inline(always)]
+    pub fn l2(a: &[f32], b: &[f32]) -> f32 {
+        let mut sums = [0.0; GROUP];
+        let (a, b) = (a.chunks_exact(GROUP), b.chunks_exact(GROUP));
+        for (lane, (a, b)) in a.remainder().iter().zip(b.remainder()).enumerate() {
+            sums[lane] = (a - b) * (a - b);
+        }
+        for (a, b) in a.zip(b) {
+            for lane in 0..GROUP {
+                sums[lane] += (a[lane] - b[lane]) * (a[lane] - b[lane]);
+            }
+        }
+        total(sums)
+    }
+
+    #[inline(always)]
+    pub fn ip(a: &[f32], b: &[f32]) -> f32 {
+        let mut sums = [0.0; GROUP];
+        let (a, b) = (a.chunks_exact(GROUP), b.chunks_exact(GROUP));
+        for (lane, (a, b)) in a.remainder().iter().zip(b.remainder()).enumerate() {
+            sums[lane] = a * b;
+        }
+        for (a, b) in a.zip(b) {
+            for lane in 0..GROUP {
+                sums[lane] += a[lane] * b[lane];
+            }
+        }
+        total(sums)
+    }
+
+    #[inline(always)]
+    pub fn widen(vector: &[f32], low: &mut [f32], high: &mut [f32]) {
+        for ((x, low), high) in vector.iter().zip(low).zip(high) {
+            *low = -larger(-*low, -*x);
+            *high = larger(*high, *x);
+        }
+    }
+
+    #[inline(always)]
+    pub fn encode(vector: &[f32], low: &[f32], step: &[f32], inverse: &[f32], codes: &mut [u8]) -> Encoded {
+        let mut lanes = [[0.0f64; GROUP]; 4];
+        let inputs = vector.chunks_exact(GROUP).zip(low.chunks_exact(GROUP));
+        let scales = step.chunks_exact(GROUP).zip(inverse.chunks_exact(GROUP));
+        for (((x, low), (step, inverse)), codes) in inputs.zip(scales).zip(codes.chunks_exact_mut(GROUP)) {
+            for lane in 0..GROUP {
+                // Adding and subtracting 2^23 rounds to the nearest integer.
+                let code =
+                    ((x[lane] - low[lane]) * inverse[lane]).clamp(0.0, 255.0) + 8_388_608.0 - 8_388_608.0;
+                let integer = code as i32;
+                codes[lane] = integer as u8;
+                let coarse = f64::from(integer >> 4);
+                let (x, low, step) = (f64::from(x[lane]), f64::from(low[lane]), f64::from(step[lane]));
+                let from_low = x - low;
+                let coarse_error = from_low - step * (16.0 * coarse + 7.5);
+                let fine_error = from_low - step * f64::from(integer);
+                let centered = coarse - 7.5;
+                let decoded = 16.0 * step * centered;
+                lanes[0][lane] += coarse_error * coarse_error;
+                lanes[1][lane] += fine_error * fine_error;
+                lanes[2][lane] += decoded * decoded;
+                lanes[3][lane] += centered * centered;
+            }
+        }
+        let [coarse, fine, norm, codes] = lanes.map(total64);
+        Encoded { coarse, fine, norm, codes }
+    }
+}
+
+impl GridSums {
+    /// The totals of `center`, `low`, `offset_squares` and `step_squares`, and the largest weight.
+    pub fn totals(&self) -> [f32; 5] {
+        let total = |lanes: [f32; GROUP]| lanes.iter().sum::<f32>();
+        let weight = self.weight.iter().fold(0.0f32, |a, &b| a.max(b));
+        [total(self.center), total(self.low), total(self.offset_squares), total(self.step_squares), weight]
+    }
+}

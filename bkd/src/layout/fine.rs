@@ -1,0 +1,38 @@
+//! The fine plane: for every vector the low nibbles of its codes and what is lost even with them.
+//!
+//! A record is `dims / 8` groups of four bytes, then the residual as a [`u16`] on the leaf's scale. A group holds eight
+//! dimensions: the low nibbles of its bytes are dimensions 0 to 3, the high ones 4 to 7, as in a coarse chunk.
+//! Records have one length within a segment and never cross a page.
+
+use super::{leaf::padded, PAYLOAD};
+
+/// Where fine records lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FineLayout {
+    /// Bytes of a record.
+    pub record: usize,
+    /// Records in a page.
+    pub per_page: usize,
+}
+
+impl FineLayout {
+    /// The layout for vectors of so many dimensions (1 to [`crate::MAX_DIMS`]).
+    pub fn new(dims: usize) -> Self {
+        let record = padded(dims) / 2 + 2;
+        FineLayout { record, per_page: PAYLOAD / record }
+    }
+
+    /// Page (within the plane) and byte offset of a vector's record.
+    #[inline]
+    pub fn position(&self, ordinal: u32) -> (u32, usize) {
+        let per_page = self.per_page as u32;
+        (ordinal / per_page, (ordinal % per_page) as usize * self.record)
+    }
+
+    /// Pages for so many vectors.
+    pub fn pages(&self, vectors: usize) -> usize {
+        vectors.div_ceil(self.per_page)
+    }
+}
+
+const _: () = assert!(crate::MAX_DIMS / 2 + 2 <= PAYLOAD);

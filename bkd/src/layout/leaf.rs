@@ -1,0 +1,139 @@
+//! The coarse stream: leaf after leaf, in chunks of 64 bytes that are packed densely into pages.
+//!
+//! A leaf is
+//! - one chunk of header ([`LeafHeader`]);
+//! - its grid: a chunk for every eight dimensions, eight lower ends and eight steps ([`f32`]);
+//! - its blocks of sixteen vectors. A block is one chunk with sixteen coarse norms and sixteen coarse residuals ([`u16`],
+//!   on the leaf's scales) and one chunk of codes for every eight dimensions: four bytes a vector, whose low nibbles are
+//!   dimensions 0 to 3 and whose high nibbles dimensions 4 to 7.
+//!
+//! So a scan reads one uninterrupted stream, and sixteen vectors advance together without a horizontal sum.
+
+use super::CHUNK;
+use crate::{Error, Result};
+
+/// Vectors in a block.
+pub const LANES: usize = 16;
+/// Dimensions in a chunk of codes or of grid.
+pub const GROUP: usize = 8;
+
+/// Dimensions after padding to whole groups.
+#[inline]
+pub const fn padded(dims: usize) -> usize {
+    dims.next_multiple_of(GROUP)
+}
+
+/// Sizes of a leaf's parts, in chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeafLayout {
+    /// Chunks of codes in a block, and of the grid.
+    pub groups: usize,
+}
+
+impl LeafLayout {
+    pub fn new(dims: usize) -> Self {
+        LeafLayout { groups: padded(dims) / GROUP }
+    }
+
+    /// Chunks of a block.
+    pub fn block_chunks(&self) -> usize {
+        1 + self.groups
+    }
+
+    /// Chunks before the first block: header and grid.
+    pub fn prefix_chunks(&self) -> usize {
+        1 + self.groups
+    }
+
+    /// Chunks of a leaf of so many vectors.
+    pub fn leaf_chunks(&self, vectors: usize) -> usize {
+        self.prefix_chunks() + vectors.div_ceil(LANES) * self.block_chunks()
+    }
+}
+
+/// The scales of a leaf's norms and residuals.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct LeafHeader {
+    /// Vectors of the leaf.
+    pub vectors: u32,
+    /// Coarse norm of code 0, and what a step adds. Decoded norms are never above the true ones.
+    pub norm_base: f32,
+    pub norm_step: f32,
+    /// Coarse residual of code 0, and what a step adds. Decoded residuals are never below the true ones.
+    pub coarse_base: f32,
+    pub coarse_step: f32,
+    /// The same for fine residuals.
+    pub fine_base: f32,
+    pub fine_step: f32,
+    /// Largest norm of a vector of centred coarse codes (each from -7.5 to 7.5).
+    pub code_norm: f32,
+    /// Largest true coarse norm.
+    pub norm_max: f32,
+}
+
+impl LeafHeader {
+    /// Writes the header into its chunk.
+    pub fn write(&self, chunk: &mut [u8]) {
+        chunk[..CHUNK].fill(0);
+        chunk[..4].copy_from_slice(&self.vectors.to_le_bytes());
+        for (slot, value) in self.scales().into_iter().enumerate() {
+            chunk[4 + slot * 4..8 + slot * 4].copy_from_slice(&value.to_le_bytes());
+        }
+    }
+
+    /// Reads the header from its chunk.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if a scale is negative or not finite.
+    pub fn read(chunk: &[u8]) -> Result<Self> {
+        let word = |slot: usize| -> [u8; 4] { chunk[slot * 4..slot * 4 + 4].try_into().expect("four bytes") };
+        let scale = |slot: usize| f32::from_le_bytes(word(slot + 1));
+        let header = LeafHeader {
+            vectors: u32::from_le_bytes(word(0)),
+            norm_base: scale(0),
+            norm_step: scale(1),
+            coarse_base: scale(2),
+            coarse_step: scale(3),
+            fine_base: scale(4),
+            fine_step: scale(5),
+            code_norm: scale(6),
+            norm_max: scale(7),
+        };
+        if header.scales().into_iter().all(|scale| scale.is_finite() && scale >= 0.0) {
+            Ok(header)
+        } else {
+            Err(Error::corrupt("a leaf's scales are not finite"))
+        }
+    }
+
+    fn scales(&self) -> [f32; 8] {
+        [
+            self.norm_base,
+            self.norm_step,
+            self.coarse_base,
+            self.coarse_step,
+            self.fine_base,
+            self.fine_step,
+            self.code_norm,
+            self.norm_max,
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_round_trips_and_refuses_nonsense() {
+        let header =
+            LeafHeader { vectors: 3, norm_base: 1.0, fine_step: 0.5, norm_max: 9.0, ..Default::default() };
+        let mut chunk = [0xffu8; CHUNK];
+        header.write(&mut chunk);
+        assert_eq!(LeafHeader::read(&chunk), Ok(header));
+        for bad in [f32::NAN, f32::INFINITY, -1.0] {
+            LeafHeader { coarse_step: bad, ..header }.write(&mut chunk);
+            assert!(LeafHeader::read(&chunk).is_err());
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! The metapage: what the index is made of. Replacing it is how everything else becomes visible or ceases to be.
+
+use super::{Payload, NO_BLOCK, PAYLOAD};
+use crate::{Error, Metric, Result};
+
+/// A chain of pages to which inserts append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// Owner of the chain's pages; 0 while the chain has none.
+    pub owner: u64,
+    /// First and last page, or [`NO_BLOCK`].
+    pub head: u32,
+    pub tail: u32,
+    /// Pages in the chain.
+    pub pages: u32,
+}
+
+impl Chain {
+    pub const EMPTY: Chain = Chain { owner: 0, head: NO_BLOCK, tail: NO_BLOCK, pages: 0 };
+
+    pub fn is_empty(&self) -> bool {
+        self.head == NO_BLOCK
+    }
+}
+
+/// A sealed segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentEntry {
+    /// Owner of the segment's pages.
+    pub id: u64,
+    /// First page of the encoded directory, and its length in bytes.
+    pub directory: u32,
+    pub directory_bytes: u32,
+    /// Vectors, and those of them that VACUUM has removed.
+    pub vectors: u32,
+    pub dead: u32,
+    /// Pages, directory included.
+    pub pages: u32,
+}
+
+/// What was replaced, until no scan can still be reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retired {
+    /// A segment: its directory's first page and length say where its pages are.
+    Segment { id: u64, directory: u32, directory_bytes: u32, xid: u64 },
+    /// A chain: its first page.
+    Chain { owner: u64, head: u32, xid: u64 },
+}
+
+impl Retired {
+    /// The transaction id after which nobody reads the pages any more.
+    pub fn xid(&self) -> u64 {
+        match *self {
+            Retired::Segment { xid, .. } | Retired::Chain { xid, .. } => xid,
+        }
+    }
+}
+
+/// Contents of the metapage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meta {
+    pub metric: Metric,
+    /// Dimensions of the indexed vectors; 0 until they are known.
+    pub dims: u32,
+    /// The next owner number to be given out. Starts at [`Meta::FIRST_OWNER`].
+    pub next_owner: u64,
+    /// Where inserts go.
+    pub delta: Chain,
+    /// A former delta chain that is being turned into a segment.
+    pub sealing: Chain,
+    /// Lists of rows outside of the trees, see [`crate::Placement`]; `null` are the rows whose vector is NULL.
+    pub unbounded: Chain,
+    pub nan: Chain,
+    pub null: Chain,
+    /// Ordered by age, oldest first.
+    pub segments: Vec<SegmentEntry>,
+    pub retired: Vec<Retired>,
+}
+
+/// Owner of the metapage itself.
+pub const META_OWNER: u64 = 1;
+const SEGMENT_BYTES: usize = 28;
+const RETIRED_BYTES: usize = 28;
+const CHAIN_BYTES: usize = 20;
+const FIXED_BYTES: usize = 24 + 5 * CHAIN_BYTES;
+
+impl Meta {
+    pub const FIRST_OWNER: u64 = META_OWNER + 1;
+    /// Segments that fit.
+    pub const MAX_SEGMENTS: usize = 160;
+    /// Retired segments and chains that fit. Nothing more is replaced until some of them have been freed.
+    pub const MAX_RETIRED: usize = 120;
+
+    /// The metapage of an empty index.
+    pub fn new(metric: Metric, dims: u32) -> Self {
+        Meta {
+            metric,
+            dims,
+            next_owner: Self::FIRST_OWNER,
+            delta: Chain::EMPTY,
+            sealing: Chain::EMPTY,
+            unbounded: Chain::EMPTY,
+            nan: Chain::EMPTY,
+            null: Chain::EMPTY,
+            segments: Vec::new(),
+            retired: Vec::new(),
+        }
+    }
+
+    /// Takes a new owner number.
+    pub fn take_owner(&mut self) -> u64 {
+        let owner = self.next_owner;
+        self.next_owner += 1;
+        owner
+    }
+
+    /// Whether there is room to retire so many more.
+    pub fn can_retire(&self, more: usize) -> bool {
+        self.retired.len() + more <= Self::MAX_RETIRED
+    }
+
+    /// Writes the contents; returns the bytes used.
+    pub fn write(&self, payload: &mut Payload) -> usize {
+        assert!(self.segments.len() <= Self::MAX_SEGMENTS && self.retired.len() <= Self::MAX_RETIRED);
+        payload.fill(0);
+        let mut out = Writer { payload, at: 0 };
+        out.u32(self.metric as u32);
+        out.u32(self.dims);
+        out.u64(self.next_owner);
+        out.u32(self.segments.len() as u32);
+        out.u32(self.retired.len() as u32);
+        for chain in [self.delta, self.sealing, self.unbounded, self.nan, self.null] {
+            out.u64(chain.owner);
+            out.u32(chain.head);
+            out.u32(chain.tail);
+            out.u32(chain.pages);
+        }
+        for segment in &self.segments {
+            out.u64(segment.id);
+            for value in
+                [segment.directory, segment.directory_bytes, segment.vectors, segment.dead, segment.pages]
+            {
+                out.u32(value);
+            }
+        }
+        for retired in &self.retired {
+            // A directory is never empty, so a length of zero says that this was a chain.
+            let (owner, block, bytes, xid) = match *retired {
+                Retired::Segment { id, directory, directory_bytes, xid } => {
+                    (id, directory, directory_bytes, xid)
+                }
+                Retired::Chain { owner, head, xid } => (owner, head, 0, xid),
+            };
+            out.u64(owner);
+            out.u64(xid);
+            out.u32(block);
+            out.u32(bytes);
+            out.u32(0);
+        }
+        out.at
+    }
+
+    /// Reads and validates the contents.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if counts or codes are impossible.
+    pub fn read(payload: &Payload) -> Result<Self> {
+        let mut input = Reader { payload, at: 0 };
+        let metric = u8::try_from(input.u32())
+            .ok()
+            .and_then(Metric::from_code)
+            .ok_or_else(|| Error::corrupt("metapage names an unknown metric"))?;
+        let dims = input.u32();
+        let next_owner = input.u64();
+        let (segments, retired) = (input.u32() as usize, input.u32() as usize);
+        if dims as usize > crate::MAX_DIMS || segments > Self::MAX_SEGMENTS || retired > Self::MAX_RETIRED {
+            return Err(Error::corrupt("metapage contradicts itself"));
+        }
+        let mut chain =
+            || Chain { owner: input.u64(), head: input.u32(), tail: input.u32(), pages: input.u32() };
+        let (delta, sealing, unbounded, nan, null) = (chain(), chain(), chain(), chain(), chain());
+        let segments = (0..segments)
+            .map(|_| SegmentEntry {
+                id: input.u64(),
+                directory: input.u32(),
+                directory_bytes: input.u32(),
+                vectors: input.u32(),
+                dead: input.u32(),
+                pages: input.u32(),
+            })
+            .collect();
+        let retired = (0..retired)
+            .map(|_| {
+                let (owner, xid, block, bytes, _) =
+                    (input.u64(), input.u64(), input.u32(), input.u32(), input.u32());
+                match bytes {
+                    0 => Retired::Chain { owner, head: block, xid },
+                    _ => Retired::Segment { id: owner, directory: block, directory_bytes: bytes, xid },
+                }
+            })
+            .collect();
+        Ok(Meta { metric, dims, next_owner, delta, sealing, unbounded, nan, null, segments, retired })
+    }
+}
+
+const _: () =
+    assert!(FIXED_BYTES + Meta::MAX_SEGMENTS * SEGMENT_BYTES + Meta::MAX_RETIRED * RETIRED_BYTES <= PAYLOAD);
+
+struct Writer<'a> {
+    payload: &'a mut Payload,
+    at: usize,
+}
+
+impl Writer<'_> {
+    fn u32(&mut self, value: u32) {
+        self.payload[self.at..self.at + 4].copy_from_slice(&value.to_le_bytes());
+        self.at += 4;
+    }
+
+    fn u64(&mut self, value: u64) {
+        self.payload[self.at..self.at + 8].copy_from_slice(&value.to_le_bytes());
+        self.at += 8;
+    }
+}
+
+struct Reader<'a> {
+    payload: &'a Payload,
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn u32(&mut self) -> u32 {
+        let bytes = self.payload[self.at..self.at + 4].try_into().expect("four bytes");
+        self.at += 4;
+        u32::from_le_bytes(bytes)
+    }
+
+    fn u64(&mut self) -> u64 {
+        let bytes = self.payload[self.at..self.at + 8].try_into().expect("eight bytes");
+        self.at += 8;
+        u64::from_le_bytes(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trips_when_full() {
+        let mut meta = Meta::new(Metric::Cosine, 1280);
+        meta.delta = Chain { owner: meta.take_owner(), head: 1, tail: 9, pages: 9 };
+        meta.null = Chain { owner: meta.take_owner(), head: 10, tail: 10, pages: 1 };
+        for i in 0..Meta::MAX_SEGMENTS as u32 {
+            let id = meta.take_owner();
+            meta.segments.push(SegmentEntry {
+                id,
+                directory: i,
+                directory_bytes: 5,
+                vectors: 100,
+                dead: i,
+                pages: 7,
+            });
+        }
+        while meta.can_retire(2) {
+            meta.retired.push(Retired::Segment { id: 4, directory: 8, directory_bytes: 12, xid: 1 << 40 });
+            meta.retired.push(Retired::Chain { owner: 3, head: 5, xid: 77 });
+        }
+        let mut payload = [0u8; PAYLOAD];
+        let used = meta.write(&mut payload);
+        assert!(used <= PAYLOAD);
+        assert_eq!(Meta::read(&payload), Ok(meta));
+        payload[0] = 9;
+        assert!(Meta::read(&payload).is_err());
+    }
+}

@@ -1,0 +1,196 @@
+//! Every byte on disk, in one place.
+//!
+//! A page is a Postgres page: 24 bytes of Postgres' own header, then 40 bytes of ours ([`PageHeader`]), then
+//! [`PAYLOAD`] bytes that belong to one of the page kinds below. The payload starts on a cache line and is a multiple
+//! of 64 bytes long, so that 64-byte chunks of codes never cross a page.
+//!
+//! Numbers are little-endian; the engine is compiled for little-endian machines only.
+
+pub mod blob;
+pub mod chain;
+pub mod fine;
+pub mod leaf;
+pub mod meta;
+pub mod tids;
+
+use crate::{Error, Result};
+
+/// Bytes of a page: Postgres' default block size.
+pub const PAGE_SIZE: usize = 8192;
+/// Where our page header starts: after Postgres' `PageHeaderData`.
+pub const HEADER_OFFSET: usize = 24;
+/// Where the payload starts.
+pub const PAYLOAD_OFFSET: usize = 64;
+/// Bytes of payload in a page.
+pub const PAYLOAD: usize = PAGE_SIZE - PAYLOAD_OFFSET;
+/// Bytes of a chunk, the unit of the coarse stream: one cache line, one AVX-512 register.
+pub const CHUNK: usize = 64;
+/// Chunks in a page.
+pub const CHUNKS_PER_PAGE: usize = PAYLOAD / CHUNK;
+/// Version of everything in this module.
+pub const FORMAT_VERSION: u16 = 1;
+/// "No block": Postgres' `InvalidBlockNumber`.
+pub const NO_BLOCK: u32 = u32::MAX;
+
+const MAGIC: u32 = u32::from_le_bytes(*b"kdtr");
+
+const _: () = assert!(PAYLOAD.is_multiple_of(CHUNK));
+#[cfg(target_endian = "big")]
+compile_error!("the on-disk format is little-endian");
+
+/// A page's payload.
+pub type Payload = [u8; PAYLOAD];
+
+/// What a page holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum PageKind {
+    /// Block 0: [`meta::Meta`].
+    Meta = 1,
+    /// The coarse stream of a segment: leaf headers, grids and coarse codes ([`leaf`]).
+    Leaf = 2,
+    /// Fine records of a segment ([`fine`]).
+    Fine = 3,
+    /// Row addresses of a segment ([`tids`]).
+    Tids = 4,
+    /// The encoded directory of a segment ([`blob`]).
+    Directory = 5,
+    /// Raw vectors that are not yet in a segment ([`chain::DeltaLayout`]).
+    Delta = 6,
+    /// Rows without a place in distance order ([`chain::TidListLayout`]).
+    TidList = 7,
+}
+
+impl PageKind {
+    fn from_byte(byte: u8) -> Option<Self> {
+        use PageKind::*;
+        [Meta, Leaf, Fine, Tids, Directory, Delta, TidList].into_iter().find(|&kind| kind as u8 == byte)
+    }
+}
+
+/// The header that every page carries behind Postgres' own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageHeader {
+    pub kind: PageKind,
+    /// Closed to appends: set on the last page of a chain when the chain is cut off to be sealed.
+    pub closed: bool,
+    /// The segment or chain that the page belongs to. Never reused within an index, so a reader that follows a stale
+    /// pointer to a recycled page notices.
+    pub owner: u64,
+    /// Position of the page in its segment or chain.
+    pub sequence: u32,
+    /// The block that follows in a chain, or [`NO_BLOCK`].
+    pub next: u32,
+    /// Payload bytes in use.
+    pub used: u32,
+}
+
+impl PageHeader {
+    pub fn new(kind: PageKind, owner: u64, sequence: u32) -> Self {
+        PageHeader { kind, closed: false, owner, sequence, next: NO_BLOCK, used: 0 }
+    }
+
+    /// Writes the header into a page.
+    pub fn write(&self, page: &mut [u8; PAGE_SIZE]) {
+        let header = &mut page[HEADER_OFFSET..PAYLOAD_OFFSET];
+        header.fill(0);
+        header[0..4].copy_from_slice(&MAGIC.to_le_bytes());
+        header[4..6].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        header[6] = self.kind as u8;
+        header[7] = self.closed as u8;
+        header[8..16].copy_from_slice(&self.owner.to_le_bytes());
+        header[16..20].copy_from_slice(&self.sequence.to_le_bytes());
+        header[20..24].copy_from_slice(&self.next.to_le_bytes());
+        header[24..28].copy_from_slice(&self.used.to_le_bytes());
+    }
+
+    /// Reads and validates the header of a page.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if the page is not one of ours, is of another format version, or contradicts itself.
+    pub fn read(page: &[u8; PAGE_SIZE]) -> Result<Self> {
+        let header = &page[HEADER_OFFSET..PAYLOAD_OFFSET];
+        let u32_at = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes"));
+        if u32_at(0) != MAGIC {
+            return Err(Error::corrupt("page is not a kdtree page"));
+        }
+        let version = u16::from_le_bytes([header[4], header[5]]);
+        if version != FORMAT_VERSION {
+            return Err(Error::corrupt(format!(
+                "page has format version {version}, this library reads version {FORMAT_VERSION}"
+            )));
+        }
+        let Some(kind) = PageKind::from_byte(header[6]) else {
+            return Err(Error::corrupt(format!("page has unknown kind {}", header[6])));
+        };
+        let used = u32_at(24);
+        if header[7] > 1 || used as usize > PAYLOAD {
+            return Err(Error::corrupt("page header contradicts itself"));
+        }
+        Ok(PageHeader {
+            kind,
+            closed: header[7] == 1,
+            owner: u64::from_le_bytes(header[8..16].try_into().expect("eight bytes")),
+            sequence: u32_at(16),
+            next: u32_at(20),
+            used,
+        })
+    }
+
+    /// Checks that this is the page which a pointer promised.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], saying what differs.
+    #[inline]
+    pub fn expect(&self, kind: PageKind, owner: u64, sequence: u32) -> Result<()> {
+        if self.kind == kind && self.owner == owner && self.sequence == sequence {
+            return Ok(());
+        }
+        Err(Error::corrupt(format!(
+            "expected {kind:?} page {sequence} of {owner}, found {:?} page {} of {}",
+            self.kind, self.sequence, self.owner
+        )))
+    }
+}
+
+/// The payload of a page.
+#[inline]
+pub fn payload(page: &[u8; PAGE_SIZE]) -> &Payload {
+    page[PAYLOAD_OFFSET..].try_into().expect("the payload's length is a constant")
+}
+
+/// The payload of a page, to be written.
+#[inline]
+pub fn payload_mut(page: &mut [u8; PAGE_SIZE]) -> &mut Payload {
+    (&mut page[PAYLOAD_OFFSET..]).try_into().expect("the payload's length is a constant")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_round_trips_and_notices_damage() {
+        let mut page = [0u8; PAGE_SIZE];
+        let header = PageHeader {
+            closed: true,
+            next: 17,
+            used: PAYLOAD as u32,
+            ..PageHeader::new(PageKind::Delta, 42, 3)
+        };
+        header.write(&mut page);
+        assert_eq!(PageHeader::read(&page), Ok(header));
+        assert_eq!(header.expect(PageKind::Delta, 42, 3), Ok(()));
+        for (kind, owner, sequence) in
+            [(PageKind::Fine, 42, 3), (PageKind::Delta, 41, 3), (PageKind::Delta, 42, 2)]
+        {
+            assert!(header.expect(kind, owner, sequence).is_err());
+        }
+        for at in [0, 4, 6, 7, 27] {
+            let mut damaged = page;
+            damaged[HEADER_OFFSET + at] ^= 0x80;
+            assert!(PageHeader::read(&damaged).is_err(), "byte {at}");
+        }
+        assert!(PageHeader::read(&[0; PAGE_SIZE]).is_err());
+    }
+}

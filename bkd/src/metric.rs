@@ -1,0 +1,91 @@
+//! The distances that an index can order by.
+
+use serde::{Deserialize, Serialize};
+
+/// What an index orders by. The number is its code on disk and in the operator classes of the SQL script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Metric {
+    /// Euclidean distance, `<->`.
+    L2 = 1,
+    /// Cosine distance, `<=>`: half the squared Euclidean distance of the normalised vectors.
+    Cosine = 2,
+    /// Negative inner product, `<#>`.
+    InnerProduct = 3,
+}
+
+impl Metric {
+    /// The metric with this code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        [Metric::L2, Metric::Cosine, Metric::InnerProduct].into_iter().find(|&metric| metric as u8 == code)
+    }
+
+    /// Name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Metric::L2 => "l2",
+            Metric::Cosine => "cosine",
+            Metric::InnerProduct => "inner product",
+        }
+    }
+}
+
+/// Where a vector belongs in an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// In the trees: its distance to any ordinary query can be bounded.
+    Ranked,
+    /// In the list of rows that come first with no bound at all, because single precision overflows or underflows on them.
+    Unbounded,
+    /// In the list of rows that come after all others: the zero vector under cosine, whose distance is always NaN.
+    Nan,
+}
+
+/// Vectors of norms outside of this range are not ranked: squares of their components (or of differences) may
+/// overflow, and for cosine underflow, in single precision.
+const NORM_MAX: f64 = 1e15;
+const COSINE_NORM_MIN: f64 = 1e-14;
+
+/// Says where a vector belongs and writes what the trees store of it: the vector itself, or under cosine its direction.
+///
+/// `prepared` is only written to for [`Placement::Ranked`].
+pub fn prepare(metric: Metric, vector: &[f32], prepared: &mut Vec<f32>) -> Placement {
+    let norm = norm(vector);
+    if metric == Metric::Cosine && norm == 0.0 {
+        return Placement::Nan;
+    }
+    if norm > NORM_MAX || (metric == Metric::Cosine && norm < COSINE_NORM_MIN) {
+        return Placement::Unbounded;
+    }
+    prepared.clear();
+    match metric {
+        Metric::Cosine => prepared.extend(vector.iter().map(|&x| (f64::from(x) / norm) as f32)),
+        Metric::L2 | Metric::InnerProduct => prepared.extend_from_slice(vector),
+    }
+    Placement::Ranked
+}
+
+/// Euclidean norm in double precision.
+pub(crate) fn norm(vector: &[f32]) -> f64 {
+    vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placements() {
+        let mut prepared = Vec::new();
+        for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
+            assert_eq!(Metric::from_code(metric as u8), Some(metric));
+            assert_eq!(prepare(metric, &[3.0, 4.0], &mut prepared), Placement::Ranked);
+            assert_eq!(prepared, if metric == Metric::Cosine { [0.6, 0.8] } else { [3.0, 4.0] });
+            assert_eq!(prepare(metric, &[3e38, 1.0], &mut prepared), Placement::Unbounded);
+        }
+        assert_eq!(Metric::from_code(0), None);
+        assert_eq!(prepare(Metric::Cosine, &[0.0, -0.0], &mut prepared), Placement::Nan);
+        assert_eq!(prepare(Metric::Cosine, &[1e-30, 0.0], &mut prepared), Placement::Unbounded);
+        assert_eq!(prepare(Metric::L2, &[0.0, 0.0], &mut prepared), Placement::Ranked);
+    }
+}

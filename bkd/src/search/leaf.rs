@@ -1,0 +1,286 @@
+//! Scanning a leaf: coarse codes of all of its vectors, fine codes of those that the coarse ones cannot rule out.
+//!
+//! With the grid's centre m, its steps s and centred coarse codes h (each -7.5 to 7.5), the coarse decoding of a vector is
+//! m + 16 s∘h. For squared distances, u = q - m and w = 16 s∘u,
+//!
+//! ```text
+//! ||q - x̂||² = ||u||² - 2 <w, h> + ||16 s∘h||²
+//! ```
+//!
+//! and for inner products, with w = 16 s∘q, <q, x̂> = <q, m> + <w, h>. The last norm is stored for every vector, w is
+//! rounded to bytes once a leaf, so what remains for each vector is a dot product of nibbles and bytes. What the
+//! rounding of w can cost, and all other rounding, goes into the constant of the [`Threshold`].
+
+use super::stream::{Coarse, Stream};
+use crate::kernels::{Grid, GridSums, Kernels, Survivors, Threshold};
+use crate::layout::leaf::{LeafHeader, GROUP, LANES};
+use crate::layout::{CHUNK, CHUNKS_PER_PAGE};
+use crate::query::{round_up, Scale, UNIT};
+use crate::{Error, Metric, PageRead, Query, Result, Segment};
+
+/// Scratch space for scanning leaves with one query.
+pub(super) struct LeafScan {
+    kernels: &'static Kernels,
+    query: Query,
+    grid: Grid,
+    weights: Vec<i8>,
+    high: Vec<u8>,
+}
+
+/// What a leaf's grid says about the query.
+struct View {
+    threshold: Threshold,
+    fine: FineScale,
+    scale: Scale,
+}
+
+/// How sums over fine codes become raw bounds.
+struct FineScale {
+    metric: Metric,
+    /// For inner products: the product of the query with the grid's lower end.
+    low: f64,
+    factor: f64,
+    pad: f64,
+    residual_base: f32,
+    residual_step: f32,
+    residual_factor: f64,
+}
+
+impl LeafScan {
+    pub(super) fn new(query: &Query) -> Self {
+        let padded = query.values().len();
+        LeafScan {
+            kernels: Kernels::get(),
+            query: query.clone(),
+            grid: Grid { offset: vec![0.0; padded], step: vec![0.0; padded], weight: vec![0.0; padded] },
+            weights: vec![0; padded],
+            high: vec![0; padded / 2],
+        }
+    }
+
+    /// The raw bound above which nothing in a segment can have a key below `tau`.
+    pub(super) fn raw(&self, segment: &Segment, tau: f32) -> f32 {
+        Scale::new(&self.query, segment.directory().max_norm).raw(tau)
+    }
+
+    /// Scans a leaf. `offer` takes the keys and ordinals of vectors that may matter and returns the new tau. Returns how many
+    /// there were.
+    pub(super) fn scan<S: PageRead>(
+        &mut self,
+        segment: &Segment,
+        stream: &mut Stream<'_, S>,
+        leaf: usize,
+        mut offer: impl FnMut(f32, u32) -> f32,
+        mut tau: f32,
+    ) -> Result<u64> {
+        let (mut coarse, mut fine) = stream.split();
+        let layout = segment.layout();
+        let vectors = segment.leaf_vectors(leaf);
+        let count = vectors.len();
+        let mut at = segment.leaf_chunk(leaf);
+        let mut view = self.view(segment, &mut coarse, at, count)?;
+        at += layout.prefix_chunks() as u64;
+
+        let block_chunks = layout.block_chunks();
+        let blocks = count.div_ceil(LANES);
+        let mut masks = [0 as Survivors; CHUNKS_PER_PAGE / 2];
+        let mut block = 0;
+        let mut fine_count = 0;
+        while block < blocks {
+            view.threshold.tau = view.scale.raw(tau);
+            let run = coarse.run(at, (blocks - block) * block_chunks)?;
+            let whole = run.len() / (CHUNK * block_chunks);
+            let masks = if whole > 0 {
+                let masks = &mut masks[..whole];
+                let run = &run[..whole * block_chunks * CHUNK];
+                self.kernels.scan(run, layout.groups, &self.weights, &view.threshold, masks);
+                masks
+            } else {
+                masks[0] = self.scan_split_block(&mut coarse, at, layout.groups, &view.threshold)?;
+                &mut masks[..1]
+            };
+            for (step, &mask) in masks.iter().enumerate() {
+                let mut lanes = mask & valid_lanes(count - (block + step) * LANES);
+                while lanes != 0 {
+                    let lane = lanes.trailing_zeros() as usize;
+                    lanes &= lanes - 1;
+                    let ordinal = vectors.start + ((block + step) * LANES + lane) as u32;
+                    let codes = at + (step * block_chunks + 1) as u64;
+                    gather(&mut coarse, codes, layout.groups, lane, &mut self.high)?;
+                    let (low, residual) = fine.record(ordinal)?;
+                    let raw = view.fine.raw(self.kernels, &self.grid, &self.high, low, residual);
+                    fine_count += 1;
+                    let key = view.scale.key(raw);
+                    if key < tau {
+                        tau = offer(key, ordinal);
+                    }
+                }
+            }
+            at += (masks.len() * block_chunks) as u64;
+            block += masks.len();
+        }
+        Ok(fine_count)
+    }
+
+    /// Reads the leaf's header and grid, and sets the query against them.
+    fn view<S: PageRead>(
+        &mut self,
+        segment: &Segment,
+        coarse: &mut Coarse<'_, '_, S>,
+        at: u64,
+        count: usize,
+    ) -> Result<View> {
+        let header = LeafHeader::read(coarse.run(at, 1)?)?;
+        if header.vectors as usize != count {
+            return Err(Error::corrupt(format!("leaf has {} vectors instead of {count}", header.vectors)));
+        }
+        let metric = self.query.metric();
+        let floats = self.kernels.floats();
+        let mut sums = GridSums::default();
+        coarse.runs(at + 1, segment.layout().groups, |group, run| match metric {
+            Metric::L2 | Metric::Cosine => {
+                floats.grid_l2(run, group, self.query.values(), &mut self.grid, &mut sums)
+            }
+            Metric::InnerProduct => {
+                floats.grid_ip(run, group, self.query.values(), &mut self.grid, &mut sums)
+            }
+        })?;
+        let [center, low, offset_squares, step_squares, largest_weight] = sums.totals().map(f64::from);
+
+        // Weights as bytes: w = scale * bytes + rest.
+        let scale = (largest_weight / 127.0) as f32;
+        let inverse = if scale > f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
+        let scale = if inverse > 0.0 { scale } else { 0.0 };
+        let rest = floats.quantise(&self.grid.weight, inverse, scale, &mut self.weights);
+        let scale = f64::from(scale);
+        let padded = self.weights.len() as f64;
+        let rest = f64::from(rest).sqrt() * 1.001 + 2e-5 * padded.sqrt() * scale + 1e-36;
+        let (mut sum, mut magnitude) = (0i32, 0i32);
+        for &weight in &self.weights {
+            sum += i32::from(weight);
+            magnitude += i32::from(weight).abs();
+        }
+        let sum = f64::from(sum);
+
+        // Lengths that rounding errors are proportional to; 255 steps are the extent of the grid.
+        let sum_error = self.query.sum_error();
+        let reach = offset_squares.sqrt() + 255.0 * step_squares.sqrt();
+        let of = |base: f32, step: f32| f64::from(base) + 65_535.0 * f64::from(step);
+        let residual = of(header.coarse_base, header.coarse_step);
+        let fine_residual = of(header.fine_base, header.fine_step);
+        let pad = 8.0 * UNIT * (reach + residual + fine_residual) + 1e-18;
+        let dot_error = 8.0 * UNIT * 30.0 * scale * f64::from(magnitude);
+        let code_norm = f64::from(header.code_norm);
+
+        let (threshold, fine) = match metric {
+            Metric::L2 | Metric::Cosine => {
+                let error = 2.0 * sum_error * (center + f64::from(header.norm_max)) + dot_error + 1e-36;
+                let threshold = Threshold {
+                    constant: (center + 15.0 * scale * sum - 2.0 * rest * code_norm - error) as f32,
+                    scale: (2.0 * scale) as f32,
+                    norm_base: header.norm_base,
+                    norm_step: header.norm_step,
+                    residual_base: round_up(f64::from(header.coarse_base) + pad),
+                    residual_step: header.coarse_step,
+                    squared: true,
+                    tau: 0.0,
+                };
+                let fine = FineScale {
+                    low: 0.0,
+                    factor: 1.0 - sum_error,
+                    residual_factor: 1.0,
+                    pad,
+                    metric,
+                    residual_base: header.fine_base,
+                    residual_step: header.fine_step,
+                };
+                (threshold, fine)
+            }
+            Metric::InnerProduct => {
+                let norm = f64::from(self.query.norm());
+                let pad = norm * pad + sum_error * norm * reach;
+                let threshold = Threshold {
+                    constant: (-center + 7.5 * scale * sum - rest * code_norm - dot_error) as f32,
+                    scale: scale as f32,
+                    norm_base: 0.0,
+                    norm_step: 0.0,
+                    residual_base: round_up(norm * f64::from(header.coarse_base) + pad),
+                    residual_step: round_up(norm * f64::from(header.coarse_step)),
+                    squared: false,
+                    tau: 0.0,
+                };
+                let fine = FineScale {
+                    low,
+                    factor: 1.0,
+                    residual_factor: norm,
+                    pad,
+                    metric,
+                    residual_base: header.fine_base,
+                    residual_step: header.fine_step,
+                };
+                (threshold, fine)
+            }
+        };
+        Ok(View { threshold, fine, scale: Scale::new(&self.query, segment.directory().max_norm) })
+    }
+
+    /// The coarse scan of a block that lies on several pages.
+    fn scan_split_block<S: PageRead>(
+        &self,
+        coarse: &mut Coarse<'_, '_, S>,
+        at: u64,
+        groups: usize,
+        threshold: &Threshold,
+    ) -> Result<Survivors> {
+        let mut header = [0u8; CHUNK];
+        header.copy_from_slice(coarse.run(at, 1)?);
+        let mut dots = [0; LANES];
+        coarse.runs(at + 1, groups, |group, run| {
+            let weights = &self.weights[group * GROUP..][..run.len() / CHUNK * GROUP];
+            self.kernels.dots(run, weights, &mut dots);
+        })?;
+        Ok(self.kernels.threshold(&header, &dots, threshold))
+    }
+}
+
+impl FineScale {
+    fn raw(&self, kernels: &Kernels, grid: &Grid, high: &[u8], low: &[u8], residual: u16) -> f32 {
+        let residual = f64::from(self.residual_base + self.residual_step * f32::from(residual));
+        let residual = residual * self.residual_factor + self.pad;
+        let floats = kernels.floats();
+        let decoded = match self.metric {
+            Metric::L2 | Metric::Cosine => {
+                f64::from(floats.fine_l2(&grid.offset, &grid.step, high, low)).sqrt() * self.factor
+            }
+            Metric::InnerProduct => -(self.low + f64::from(floats.fine_ip(&grid.step, high, low))),
+        };
+        // Less a rounding to single precision, which later comes on top.
+        let raw = decoded - residual;
+        (raw - raw.abs() * 2.0 * UNIT) as f32
+    }
+}
+
+/// The lanes of a block that hold vectors when so many are left.
+fn valid_lanes(left: usize) -> Survivors {
+    if left >= LANES {
+        Survivors::MAX
+    } else {
+        (1 << left) - 1
+    }
+}
+
+/// Collects the coarse codes of one vector from the chunks of its block.
+pub(crate) fn gather<S: PageRead>(
+    coarse: &mut Coarse<'_, '_, S>,
+    at: u64,
+    groups: usize,
+    lane: usize,
+    high: &mut [u8],
+) -> Result<()> {
+    coarse.runs(at, groups, |group, run| {
+        let into = high[group * 4..].chunks_exact_mut(4);
+        for (chunk, into) in run.chunks_exact(CHUNK).zip(into) {
+            into.copy_from_slice(&chunk[lane * 4..lane * 4 + 4]);
+        }
+    })
+}

@@ -1,0 +1,261 @@
+//! Searching: rows in ascending order of bounds, without knowing how many will be wanted.
+//!
+//! A pass keeps the `capacity` candidates with the smallest keys; the largest of them, `tau`, is what leaves and coarse
+//! codes are compared with. The candidates are handed over in order. When they are used up, everything else is known
+//! to be at `tau` or beyond (the *watermark*), and a pass with a larger capacity looks for the next ones, leaving out
+//! what was handed over already.
+
+mod candidates;
+mod everything;
+mod leaf;
+mod rank;
+mod stream;
+
+use std::sync::Arc;
+
+use candidates::{Candidate, Candidates, DELTA};
+pub use everything::Everything;
+pub(crate) use leaf::gather;
+use leaf::LeafScan;
+pub(crate) use rank::invisible;
+use rank::{rank, RankedLeaf};
+pub(crate) use stream::Stream;
+
+use crate::layout::{tids, PageKind};
+use crate::{PageRead, Query, Result, Segment, Tid};
+
+/// A row and a lower bound of the value that the SQL operator returns for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hit {
+    /// Never above the operator's value for this row or any later one.
+    pub bound: f64,
+    /// Where the row is.
+    pub tid: Tid,
+}
+
+/// What a search did so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScanStats {
+    /// Segments, and leaves in all of them.
+    pub segments: u64,
+    /// Leaves of all segments.
+    pub leaves: u64,
+    /// Leaves whose coarse codes were scanned, counted again in every pass.
+    pub leaves_visited: u64,
+    /// Vectors compared by their coarse codes.
+    pub coarse: u64,
+    /// Vectors compared by their fine codes too.
+    pub fine: u64,
+    /// Vectors of the delta.
+    pub delta: u64,
+    /// Rows handed over.
+    pub rows: u64,
+    /// Passes over the index.
+    pub passes: u64,
+}
+
+/// Capacity of the first pass if nothing else is known. Small: tau gets tight, and few vectors reach the fine plane.
+const FIRST_CAPACITY: usize = 64;
+/// How much larger each pass is than the one before.
+const GROWTH: usize = 8;
+/// The most candidates that a pass keeps: 12 MB of them.
+const MAX_CAPACITY: usize = 1 << 20;
+/// Leaves that are visited best first, to make tau tight; the others follow in storage order, which reads faster.
+const BEST_FIRST: usize = 32;
+/// Leaves between two calls of `check`.
+const CHECK_EVERY: usize = 64;
+
+/// An ordered search through segments and a set of delta entries.
+pub struct Search<S> {
+    query: Query,
+    segments: Vec<(Arc<Segment>, S)>,
+    /// Keys and addresses of the delta's rows.
+    delta: Vec<(f32, Tid)>,
+    /// Leaves of all segments in storage order with their bounds; filled by the first pass.
+    leaves: Vec<RankedLeaf>,
+    /// Candidates of the current pass, the smallest key last.
+    pending: Vec<Candidate>,
+    /// No row that is not pending has a key below this.
+    watermark: f32,
+    /// Rows handed over or pending, as a bit a vector; made when a second pass is needed. The last is the delta's.
+    seen: Vec<Vec<u64>>,
+    capacity: usize,
+    exhausted: bool,
+    scan: LeafScan,
+    stats: ScanStats,
+}
+
+impl<S: PageRead> Search<S> {
+    /// Starts a search. `delta` holds keys from [`Query::bound`]. Nothing is read before the first [`Search::next`].
+    ///
+    /// # Panics
+    /// If a segment's dimensions or metric are not the query's.
+    pub fn new(query: Query, segments: Vec<(Arc<Segment>, S)>, delta: Vec<(f32, Tid)>) -> Self {
+        for (segment, _) in &segments {
+            assert_eq!((segment.dims(), segment.directory().metric), (query.dims(), query.metric()));
+        }
+        let stats = ScanStats {
+            segments: segments.len() as u64,
+            leaves: segments.iter().map(|(segment, _)| segment.leaves() as u64).sum(),
+            delta: delta.len() as u64,
+            ..ScanStats::default()
+        };
+        Search {
+            scan: LeafScan::new(&query),
+            query,
+            segments,
+            delta,
+            leaves: Vec::new(),
+            pending: Vec::new(),
+            watermark: f32::NEG_INFINITY,
+            seen: Vec::new(),
+            capacity: FIRST_CAPACITY,
+            exhausted: false,
+            stats,
+        }
+    }
+
+    /// How many rows the caller is likely to want: a hint for the size of the first pass.
+    pub fn expect(&mut self, rows: usize) {
+        self.capacity = rows.clamp(FIRST_CAPACITY, MAX_CAPACITY);
+    }
+
+    /// The next row in ascending order of bounds. `check` is called now and then, with no page held.
+    ///
+    /// # Errors
+    /// [`crate::Error::Corrupt`] if a page is not what it should be.
+    pub fn next(&mut self, check: &mut dyn FnMut()) -> Result<Option<Hit>> {
+        loop {
+            while let Some(candidate) = self.pending.pop() {
+                let tid = self.tid(candidate)?;
+                if !tid.is_dead() {
+                    self.stats.rows += 1;
+                    let bound = self.query.operator_bound(candidate.key());
+                    return Ok(Some(Hit { bound, tid }));
+                }
+            }
+            if self.exhausted {
+                return Ok(None);
+            }
+            self.pass(check)?;
+        }
+    }
+
+    /// What the search did so far.
+    pub fn stats(&self) -> ScanStats {
+        self.stats
+    }
+
+    fn tid(&self, candidate: Candidate) -> Result<Tid> {
+        if candidate.source == DELTA {
+            return Ok(self.delta[candidate.ordinal as usize].1);
+        }
+        let (segment, store) = &self.segments[candidate.source as usize];
+        let (page, slot) = segment.tid_position(candidate.ordinal);
+        Ok(tids::get(&*store.page(PageKind::Tids, page)?, slot))
+    }
+
+    /// Fills `pending` with the next candidates.
+    fn pass(&mut self, check: &mut dyn FnMut()) -> Result<()> {
+        self.stats.passes += 1;
+        if self.stats.passes == 1 {
+            for (source, (segment, _)) in self.segments.iter().enumerate() {
+                rank(&self.query, segment, source as u32, &mut self.leaves);
+            }
+        }
+        let mut candidates = Candidates::new(self.capacity);
+        for (ordinal, &(key, _)) in self.delta.iter().enumerate() {
+            if !is_seen(&self.seen, self.segments.len(), ordinal as u32) {
+                candidates.push(Candidate::new(key, DELTA, ordinal as u32));
+            }
+        }
+        self.visit_leaves(&mut candidates, check)?;
+
+        self.exhausted = !candidates.is_full();
+        let tau = candidates.tau();
+        self.pending = candidates.into_descending();
+        // Bounds of this pass are those of rows that were at the old watermark or beyond.
+        for candidate in &mut self.pending {
+            candidate.raise(self.watermark);
+        }
+        if !self.exhausted {
+            self.mark_seen();
+            self.watermark = tau.max(self.watermark);
+            self.capacity = (self.capacity * GROWTH).min(MAX_CAPACITY);
+        }
+        Ok(())
+    }
+
+    /// The most promising leaves first, then the others as they lie.
+    fn visit_leaves(&mut self, candidates: &mut Candidates, check: &mut dyn FnMut()) -> Result<()> {
+        let average = (self.leaves.iter().map(|leaf| leaf.vectors as usize).sum::<usize>()
+            / self.leaves.len().max(1))
+        .max(1);
+        let best = BEST_FIRST.max(2 * self.capacity / average).min(self.leaves.len());
+        let mut order: Vec<u32> = (0..self.leaves.len() as u32).collect();
+        if best < order.len() {
+            let bound = |&leaf: &u32| self.leaves[leaf as usize].bound;
+            order.select_nth_unstable_by(best, |a, b| bound(a).total_cmp(&bound(b)).then(a.cmp(b)));
+        }
+        let (first, rest) = order.split_at_mut(best);
+        first.sort_unstable_by(|&a, &b| {
+            self.leaves[a as usize].bound.total_cmp(&self.leaves[b as usize].bound).then(a.cmp(&b))
+        });
+        rest.sort_unstable();
+
+        let mut stream: Option<(u32, Stream<'_, S>)> = None;
+        for (visited, &leaf) in order.iter().enumerate() {
+            let leaf = self.leaves[leaf as usize];
+            let (segment, store) = &self.segments[leaf.source as usize];
+            let tau = candidates.tau();
+            if leaf.bound > self.scan.raw(segment, tau) {
+                continue;
+            }
+            if visited % CHECK_EVERY == 0 {
+                stream = None;
+                check();
+            }
+            let stream = match &mut stream {
+                Some((source, stream)) if *source == leaf.source => stream,
+                other => &mut other.insert((leaf.source, Stream::new(segment, store))).1,
+            };
+            self.stats.leaves_visited += 1;
+            self.stats.coarse += u64::from(leaf.vectors);
+            let seen = self.seen.get(leaf.source as usize).map(Vec::as_slice);
+            self.stats.fine += self.scan.scan(
+                segment,
+                stream,
+                leaf.leaf as usize,
+                |key, ordinal| {
+                    if !seen.is_some_and(|seen| bit(seen, ordinal)) {
+                        candidates.push(Candidate::new(key, leaf.source, ordinal));
+                    }
+                    candidates.tau()
+                },
+                tau,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn mark_seen(&mut self) {
+        if self.seen.is_empty() {
+            let words = |vectors: usize| vec![0u64; vectors.div_ceil(64)];
+            self.seen = self.segments.iter().map(|(segment, _)| words(segment.vectors() as usize)).collect();
+            self.seen.push(words(self.delta.len()));
+        }
+        let delta = self.segments.len();
+        for candidate in &self.pending {
+            let source = if candidate.source == DELTA { delta } else { candidate.source as usize };
+            self.seen[source][candidate.ordinal as usize / 64] |= 1 << (candidate.ordinal % 64);
+        }
+    }
+}
+
+fn is_seen(seen: &[Vec<u64>], source: usize, ordinal: u32) -> bool {
+    seen.get(source).is_some_and(|seen| bit(seen, ordinal))
+}
+
+fn bit(words: &[u64], ordinal: u32) -> bool {
+    words[ordinal as usize / 64] >> (ordinal % 64) & 1 == 1
+}

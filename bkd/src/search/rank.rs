@@ -1,0 +1,113 @@
+//! Lower bounds for whole leaves, from their boxes.
+
+use crate::kernels::{Kernels, AXES};
+use crate::query::UNIT;
+use crate::{Axes, Metric, Query, Segment};
+
+/// A leaf and what its box says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RankedLeaf {
+    /// Raw bound, see [`crate::query`].
+    pub bound: f32,
+    /// Segment, by position in the search.
+    pub source: u32,
+    pub leaf: u32,
+    pub vectors: u32,
+}
+
+/// Appends the leaves of a segment in storage order.
+pub(super) fn rank(query: &Query, segment: &Segment, source: u32, into: &mut Vec<RankedLeaf>) {
+    let directory = segment.directory();
+    let bounds = bounds(query, segment);
+    into.extend(
+        bounds
+            .into_iter()
+            .zip(&directory.leaves.vectors)
+            .enumerate()
+            .map(|(leaf, (bound, &vectors))| RankedLeaf { bound, source, leaf: leaf as u32, vectors }),
+    );
+}
+
+fn bounds(query: &Query, segment: &Segment) -> Vec<f32> {
+    let directory = segment.directory();
+    let axes = directory.axes.count(segment.dims());
+    // Rounding of the sums over the axes, relative to the largest terms that can occur in them.
+    let sum_error = (axes as f64 + 8.0) * UNIT;
+    // Rounding of projections, relative to the lengths of what is projected, summed over the axes in quadrature.
+    let projection_error = match directory.axes {
+        Axes::Own => 0.0,
+        Axes::Principal { .. } => (axes as f64).sqrt() * (segment.dims() as f64 + 8.0) * UNIT,
+    };
+    match directory.metric {
+        Metric::L2 | Metric::Cosine => {
+            let (coordinates, length) = match &directory.axes {
+                Axes::Own => (query.values().to_vec(), 0.0),
+                Axes::Principal { center, .. } => project(query, segment, center),
+            };
+            let slack = projection_error * (length + f64::from(directory.radius));
+            let sums = sums(segment, &coordinates[..axes], Metric::L2);
+            sums.into_iter()
+                .map(|sum| (f64::from(sum).sqrt() * (1.0 - 2.0 * sum_error) - slack).max(0.0) as f32)
+                .map(|bound| bound * (1.0 - 4.0 * UNIT as f32))
+                .collect()
+        }
+        Metric::InnerProduct => {
+            let norm = f64::from(query.norm());
+            let reach = norm * (f64::from(directory.max_norm) + f64::from(directory.radius));
+            let (coordinates, at_center, beyond) = match &directory.axes {
+                Axes::Own => (query.values().to_vec(), 0.0, 0.0),
+                Axes::Principal { center, .. } => {
+                    let (coordinates, _) = project(query, segment, &vec![0.0; center.len()]);
+                    let inside: f64 = coordinates.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+                    let beyond =
+                        (norm * norm - inside).max(0.0) + invisible(axes, segment.dims()) * norm * norm;
+                    let at_center: f64 =
+                        query.values().iter().zip(center).map(|(&q, &c)| f64::from(q) * f64::from(c)).sum();
+                    (coordinates, at_center, beyond.sqrt())
+                }
+            };
+            let slack =
+                (2.0 * projection_error + 2.0 * (axes as f64).sqrt() * sum_error + ORTHONORMALITY) * reach;
+            let sums = sums(segment, &coordinates[..axes], Metric::InnerProduct);
+            sums.into_iter()
+                .zip(&directory.leaves.beyond)
+                .map(|(sum, &leaf)| -(at_center + f64::from(sum) + beyond * f64::from(leaf) + slack))
+                .map(|bound| (bound - bound.abs() * 4.0 * UNIT) as f32)
+                .collect()
+        }
+    }
+}
+
+/// How far the axes may be from orthonormal: `crate::axes` makes them so to a few units of rounding.
+const ORTHONORMALITY: f64 = 1e-5;
+
+/// What part of a squared length may be hidden from the axes by rounding, for `x - center` whose projection says that
+/// nothing is.
+pub(crate) fn invisible(axes: usize, dims: usize) -> f64 {
+    ORTHONORMALITY + 2.0 * (axes as f64).sqrt() * (dims as f64 + 8.0) * UNIT
+}
+
+/// The query's coordinates on the principal axes, and its distance from their origin.
+fn project(query: &Query, segment: &Segment, center: &[f32]) -> (Vec<f32>, f64) {
+    let mut coordinates = [0.0; AXES];
+    let vector = &query.values()[..segment.dims()];
+    Kernels::get().floats().project(vector, center, segment.columns(), &mut coordinates);
+    let square = |(&x, &c): (&f32, &f32)| (f64::from(x) - f64::from(c)).powi(2);
+    (coordinates.to_vec(), vector.iter().zip(center).map(square).sum::<f64>().sqrt())
+}
+
+/// Sums over the axes, for all leaves at once.
+fn sums(segment: &Segment, coordinates: &[f32], metric: Metric) -> Vec<f32> {
+    let floats = Kernels::get().floats();
+    let leaves = &segment.directory().leaves;
+    let count = segment.leaves();
+    let mut sums = vec![0.0; count];
+    for (axis, &coordinate) in coordinates.iter().enumerate() {
+        let (low, high) = (&leaves.low[axis * count..][..count], &leaves.high[axis * count..][..count]);
+        match metric {
+            Metric::L2 | Metric::Cosine => floats.boxes_l2(low, high, coordinate, &mut sums),
+            Metric::InnerProduct => floats.boxes_ip(low, high, coordinate, &mut sums),
+        }
+    }
+    sums
+}

@@ -1,0 +1,84 @@
+//! Reading a segment's coarse stream and fine records, holding on to the page that was read last.
+
+use crate::layout::{PageKind, Payload, CHUNK, CHUNKS_PER_PAGE};
+use crate::{PageRead, Result, Segment};
+
+/// The pages of one plane.
+struct Plane<'a, S: PageRead + 'a> {
+    store: &'a S,
+    kind: PageKind,
+    current: Option<(u32, S::Page<'a>)>,
+}
+
+impl<'a, S: PageRead> Plane<'a, S> {
+    fn page(&mut self, sequence: u32) -> Result<&Payload> {
+        if self.current.as_ref().is_none_or(|(held, _)| *held != sequence) {
+            // One page at a time: let go of the old one first.
+            self.current = None;
+            self.current = Some((sequence, self.store.page(self.kind, sequence)?));
+        }
+        Ok(&self.current.as_ref().expect("just read").1)
+    }
+}
+
+/// A reader of one segment.
+pub(crate) struct Stream<'a, S: PageRead + 'a> {
+    segment: &'a Segment,
+    coarse: Plane<'a, S>,
+    fine: Plane<'a, S>,
+}
+
+impl<'a, S: PageRead> Stream<'a, S> {
+    pub(crate) fn new(segment: &'a Segment, store: &'a S) -> Self {
+        let plane = |kind| Plane { store, kind, current: None };
+        Stream { segment, coarse: plane(PageKind::Leaf), fine: plane(PageKind::Fine) }
+    }
+
+    /// Both planes, to be read side by side.
+    pub(crate) fn split(&mut self) -> (Coarse<'_, 'a, S>, Fine<'_, 'a, S>) {
+        (Coarse(&mut self.coarse), Fine(self.segment, &mut self.fine))
+    }
+}
+
+/// Reader of the coarse stream.
+pub(crate) struct Coarse<'r, 'a, S: PageRead + 'a>(&'r mut Plane<'a, S>);
+
+impl<S: PageRead> Coarse<'_, '_, S> {
+    /// The chunks from `chunk` on, up to the end of its page but no more than `max`.
+    #[inline]
+    pub(crate) fn run(&mut self, chunk: u64, max: usize) -> Result<&[u8]> {
+        let (page, at) = (chunk / CHUNKS_PER_PAGE as u64, (chunk % CHUNKS_PER_PAGE as u64) as usize);
+        let end = (at + max).min(CHUNKS_PER_PAGE);
+        Ok(&self.0.page(page as u32)?[at * CHUNK..end * CHUNK])
+    }
+
+    /// Calls `each` with the runs that make up `count` chunks, and with the number of chunks before each.
+    pub(crate) fn runs(
+        &mut self,
+        chunk: u64,
+        count: usize,
+        mut each: impl FnMut(usize, &[u8]),
+    ) -> Result<()> {
+        let mut done = 0;
+        while done < count {
+            let run = self.run(chunk + done as u64, count - done)?;
+            each(done, run);
+            done += run.len() / CHUNK;
+        }
+        Ok(())
+    }
+}
+
+/// Reader of fine records.
+pub(crate) struct Fine<'r, 'a, S: PageRead + 'a>(&'a Segment, &'r mut Plane<'a, S>);
+
+impl<S: PageRead> Fine<'_, '_, S> {
+    /// Low nibbles and residual code of a vector.
+    #[inline]
+    pub(crate) fn record(&mut self, ordinal: u32) -> Result<(&[u8], u16)> {
+        let (page, at) = self.0.fine_position(ordinal);
+        let record = &self.1.page(page)?[at..at + self.0.fine_layout().record];
+        let (low, residual) = record.split_at(record.len() - 2);
+        Ok((low, u16::from_le_bytes([residual[0], residual[1]])))
+    }
+}

@@ -1,0 +1,193 @@
+//! An opened segment: its directory and where everything lies.
+
+use std::ops::Range;
+
+use crate::kernels::AXES;
+use crate::layout::fine::FineLayout;
+use crate::layout::leaf::LeafLayout;
+use crate::layout::{tids, CHUNKS_PER_PAGE};
+use crate::{Axes, Directory, Error, Result};
+
+/// A segment whose directory has been read: shared by the scans of a backend.
+#[derive(Debug)]
+pub struct Segment {
+    id: u64,
+    directory: Directory,
+    layout: LeafLayout,
+    fine: FineLayout,
+    /// First chunk and first vector of each leaf, and of the end.
+    starts: Vec<(u64, u32)>,
+    /// Sequence numbers at which the extents start.
+    extent_starts: Vec<u32>,
+    /// The axes' directions with [`AXES`] numbers a dimension; empty for the vectors' own axes.
+    columns: Vec<f32>,
+    leaf_pages: u32,
+    fine_pages: u32,
+    tid_pages: u32,
+}
+
+impl Segment {
+    /// Opens a segment. `directory.extents` must cover its pages.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if the extents do not match the number of pages.
+    pub fn open(id: u64, directory: Directory) -> Result<Self> {
+        let dims = directory.dims as usize;
+        let (layout, fine) = (LeafLayout::new(dims), FineLayout::new(dims));
+        let mut starts = Vec::with_capacity(directory.leaves.vectors.len() + 1);
+        let (mut chunk, mut vector) = (0u64, 0u32);
+        starts.push((chunk, vector));
+        for &vectors in &directory.leaves.vectors {
+            chunk += layout.leaf_chunks(vectors as usize) as u64;
+            vector = vector
+                .checked_add(vectors)
+                .ok_or_else(|| Error::corrupt("segment directory counts too many vectors"))?;
+            starts.push((chunk, vector));
+        }
+        let leaf_pages = chunk.div_ceil(CHUNKS_PER_PAGE as u64);
+        let fine_pages = fine.pages(vector as usize) as u64;
+        let tid_pages = (vector as usize).div_ceil(tids::PER_PAGE) as u64;
+        let mut extent_starts = Vec::with_capacity(directory.extents.len());
+        let mut pages = 0u64;
+        for extent in &directory.extents {
+            extent_starts.push(pages as u32);
+            pages += u64::from(extent.blocks);
+        }
+        if pages != leaf_pages + fine_pages + tid_pages || pages > u64::from(u32::MAX) {
+            return Err(Error::corrupt("segment directory does not cover the segment's pages"));
+        }
+        let columns = match &directory.axes {
+            Axes::Own => Vec::new(),
+            Axes::Principal { rows, .. } => columns(rows, dims)?,
+        };
+        Ok(Segment {
+            id,
+            layout,
+            fine,
+            starts,
+            extent_starts,
+            columns,
+            leaf_pages: leaf_pages as u32,
+            fine_pages: fine_pages as u32,
+            tid_pages: tid_pages as u32,
+            directory,
+        })
+    }
+
+    /// Owner number of the segment's pages.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Dimensions of the vectors.
+    pub fn dims(&self) -> usize {
+        self.directory.dims as usize
+    }
+
+    /// Number of vectors, dead ones included.
+    pub fn vectors(&self) -> u32 {
+        self.starts.last().map_or(0, |&(_, vector)| vector)
+    }
+
+    /// Number of leaves.
+    pub fn leaves(&self) -> usize {
+        self.directory.leaves.vectors.len()
+    }
+
+    /// Sequence numbers of the pages of the coarse stream.
+    pub fn leaf_pages(&self) -> Range<u32> {
+        0..self.leaf_pages
+    }
+
+    /// Sequence numbers of the pages of the fine plane.
+    pub fn fine_pages(&self) -> Range<u32> {
+        self.leaf_pages..self.leaf_pages + self.fine_pages
+    }
+
+    /// Sequence numbers of the pages of row addresses.
+    pub fn tid_pages(&self) -> Range<u32> {
+        let start = self.leaf_pages + self.fine_pages;
+        start..start + self.tid_pages
+    }
+
+    /// The block where a page lies.
+    pub fn block(&self, sequence: u32) -> u32 {
+        let extent = self.extent_starts.partition_point(|&start| start <= sequence) - 1;
+        self.directory.extents[extent].start + (sequence - self.extent_starts[extent])
+    }
+
+    /// Row addresses on a page of [`Segment::tid_pages`].
+    pub fn tids_on(&self, sequence: u32) -> usize {
+        let before = (sequence - self.tid_pages().start) as usize * tids::PER_PAGE;
+        (self.vectors() as usize - before).min(tids::PER_PAGE)
+    }
+
+    /// Bytes of memory that the opened segment takes, about.
+    pub fn memory(&self) -> usize {
+        let leaves = &self.directory.leaves;
+        let rows = match &self.directory.axes {
+            Axes::Own => 0,
+            Axes::Principal { rows, .. } => rows.len(),
+        };
+        size_of::<Self>()
+            + self.starts.len() * size_of::<(u64, u32)>()
+            + (leaves.low.len() * 2 + leaves.vectors.len() * 2 + self.columns.len() + rows) * 4
+            + self.extent_starts.len() * 12
+    }
+
+    pub(crate) fn layout(&self) -> LeafLayout {
+        self.layout
+    }
+
+    pub(crate) fn fine_layout(&self) -> FineLayout {
+        self.fine
+    }
+
+    pub(crate) fn columns(&self) -> &[f32] {
+        &self.columns
+    }
+
+    /// First chunk of a leaf in the coarse stream.
+    pub(crate) fn leaf_chunk(&self, leaf: usize) -> u64 {
+        self.starts[leaf].0
+    }
+
+    /// Vectors of a leaf, by ordinal in the segment.
+    pub(crate) fn leaf_vectors(&self, leaf: usize) -> Range<u32> {
+        self.starts[leaf].1..self.starts[leaf + 1].1
+    }
+
+    /// Page and slot of a vector's row address.
+    pub(crate) fn tid_position(&self, ordinal: u32) -> (u32, usize) {
+        let (page, slot) = tids::position(ordinal);
+        (self.tid_pages().start + page, slot)
+    }
+
+    /// Page and offset of a vector's fine record.
+    pub(crate) fn fine_position(&self, ordinal: u32) -> (u32, usize) {
+        let (page, offset) = self.fine.position(ordinal);
+        (self.leaf_pages + page, offset)
+    }
+}
+
+/// Directions from rows to the form that the projection kernel wants: [`AXES`] numbers a dimension, padded with zeros.
+///
+/// # Errors
+/// [`Error::Corrupt`] if there are more than [`AXES`] directions.
+pub(crate) fn columns(rows: &[f32], dims: usize) -> Result<Vec<f32>> {
+    if rows.len() > AXES * dims {
+        return Err(Error::corrupt("segment directory has too many axes"));
+    }
+    let mut columns = vec![0.0; AXES * dims];
+    for (axis, row) in rows.chunks_exact(dims).enumerate() {
+        for (dim, &value) in row.iter().enumerate() {
+            columns[dim * AXES + axis] = value;
+        }
+    }
+    Ok(columns)
+}

@@ -1,0 +1,84 @@
+//! Where pages come from and go to. Postgres' buffers are one such place, memory is another.
+
+use std::ops::Deref;
+
+use crate::layout::{PageKind, Payload};
+use crate::{Error, Result};
+
+/// Read access to the pages of one segment, by their position in it.
+pub trait PageRead {
+    /// A page that stays as it is while this is held.
+    type Page<'a>: Deref<Target = Payload>
+    where
+        Self: 'a;
+
+    /// The payload of a page, whose header has been checked to be of this kind and position.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if the page is not what it should be.
+    fn page(&self, kind: PageKind, sequence: u32) -> Result<Self::Page<'_>>;
+}
+
+impl<S: PageRead> PageRead for &S {
+    type Page<'a>
+        = S::Page<'a>
+    where
+        Self: 'a;
+
+    fn page(&self, kind: PageKind, sequence: u32) -> Result<Self::Page<'_>> {
+        (**self).page(kind, sequence)
+    }
+}
+
+/// Takes the pages of a new segment in the order of their positions.
+pub trait PageSink {
+    /// Appends a page; `used` bytes of the payload count.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] if the build is to stop.
+    fn append(&mut self, kind: PageKind, payload: &Payload, used: usize) -> Result<()>;
+}
+
+/// A segment's pages in memory.
+#[derive(Default)]
+pub struct MemStore {
+    pages: Vec<(PageKind, Box<Payload>)>,
+}
+
+impl MemStore {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Number of pages.
+    pub fn len(&self) -> usize {
+        self.pages.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.pages.is_empty()
+    }
+
+    /// A page to be changed, for tests of corruption and of removal.
+    pub fn page_mut(&mut self, sequence: u32) -> &mut Payload {
+        &mut self.pages[sequence as usize].1
+    }
+}
+
+impl PageRead for MemStore {
+    type Page<'a> = &'a Payload;
+
+    fn page(&self, kind: PageKind, sequence: u32) -> Result<&Payload> {
+        match self.pages.get(sequence as usize) {
+            Some((found, payload)) if *found == kind => Ok(payload),
+            _ => Err(Error::corrupt(format!("no {kind:?} page {sequence}"))),
+        }
+    }
+}
+
+impl PageSink for MemStore {
+    fn append(&mut self, kind: PageKind, payload: &Payload, _used: usize) -> Result<()> {
+        self.pages.push((kind, Box::new(*payload)));
+        Ok(())
+    }
+}
