@@ -1,0 +1,185 @@
+//! One-dimensional Postgres arrays without NULLs, read in place and built from slices.
+//!
+//! Casts turn arrays into vectors and back; the aggregates keep their state in one.
+
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
+use pgrx::datum::Datum;
+use pgrx::varlena::set_varsize_4b;
+use pgrx::{impl_sql_translatable, pg_sys, FromDatum, PgSqlErrorCode};
+
+use super::error::raise;
+
+/// An element type whose values lie in arrays as they lie in Rust slices.
+///
+/// # Safety
+/// `OID` names a fixed-length type with the size, alignment and bit patterns of `Self`.
+pub unsafe trait Element: Copy {
+    /// The SQL type.
+    const OID: pg_sys::Oid;
+}
+
+// SAFETY: `integer` is a 32-bit integer.
+unsafe impl Element for i32 {
+    const OID: pg_sys::Oid = pg_sys::INT4OID;
+}
+// SAFETY: `real` is an IEEE single.
+unsafe impl Element for f32 {
+    const OID: pg_sys::Oid = pg_sys::FLOAT4OID;
+}
+// SAFETY: `double precision` is an IEEE double.
+unsafe impl Element for f64 {
+    const OID: pg_sys::Oid = pg_sys::FLOAT8OID;
+}
+
+/// An array argument: detoasted, of one dimension or empty, without NULLs.
+pub struct ArrayRef<'a> {
+    raw: NonNull<pg_sys::ArrayType>,
+    len: usize,
+    lifetime: PhantomData<&'a pg_sys::ArrayType>,
+}
+
+impl<'a> ArrayRef<'a> {
+    /// Reads an array datum. Raises an error if it has more than one dimension or holds NULLs.
+    ///
+    /// # Safety
+    /// `datum` is a valid array, which is neither changed nor freed during `'a`.
+    unsafe fn from_datum(datum: pg_sys::Datum) -> ArrayRef<'a> {
+        // SAFETY: `pg_detoast_datum` returns a plain array; its dimensions follow the header.
+        unsafe {
+            let raw = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
+            if (*raw).ndim > 1 {
+                raise(PgSqlErrorCode::ERRCODE_DATA_EXCEPTION, "array must be 1-D");
+            }
+            if (*raw).dataoffset != 0 && pg_sys::array_contains_nulls(raw) {
+                raise(PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED, "array must not contain nulls");
+            }
+            let len = if (*raw).ndim == 0 { 0 } else { raw.add(1).cast::<i32>().read() as usize };
+            ArrayRef { raw: NonNull::new_unchecked(raw), len, lifetime: PhantomData }
+        }
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The type of the elements.
+    pub fn element_type(&self) -> pg_sys::Oid {
+        // SAFETY: `raw` is a valid array.
+        unsafe { (*self.raw.as_ptr()).elemtype }
+    }
+
+    /// The elements, if they are of type `T`.
+    pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
+        // SAFETY: the array holds `len` elements of this type, without gaps as none is NULL.
+        (self.element_type() == T::OID)
+            .then(|| unsafe { std::slice::from_raw_parts(self.data().cast::<T>(), self.len) })
+    }
+
+    /// The elements, to be changed in place, if they are of type `T`.
+    ///
+    /// # Safety
+    /// Nobody else reads the array, as is the case for the state of a running aggregate.
+    pub unsafe fn as_mut_slice<T: Element>(&mut self) -> Option<&mut [T]> {
+        // SAFETY: as above, and the caller vouches for the exclusive access.
+        (self.element_type() == T::OID)
+            .then(|| unsafe { std::slice::from_raw_parts_mut(self.data().cast::<T>(), self.len) })
+    }
+
+    /// The elements of an array of `numeric`.
+    pub fn numerics(&self) -> Option<impl Iterator<Item = pg_sys::Datum>> {
+        (self.element_type() == pg_sys::NUMERICOID).then(|| {
+            let (mut elements, mut count) = (std::ptr::null_mut(), 0);
+            // SAFETY: length, by-value flag and alignment are those of `numeric`; the result lives in the current
+            // memory context and has `count` entries.
+            unsafe {
+                pg_sys::deconstruct_array(
+                    self.raw.as_ptr(),
+                    pg_sys::NUMERICOID,
+                    -1,
+                    false,
+                    pg_sys::TYPALIGN_INT as i8 as std::ffi::c_char,
+                    &mut elements,
+                    std::ptr::null_mut(),
+                    &mut count,
+                );
+                (0..count as usize).map(move |i| *elements.add(i))
+            }
+        })
+    }
+
+    /// This array as a return value.
+    pub fn into_array(self) -> Array {
+        Array(self.raw)
+    }
+
+    fn data(&self) -> *mut u8 {
+        // SAFETY: a valid array; where it has no NULL bitmap, the elements follow the dimensions, aligned.
+        unsafe {
+            let raw = self.raw.as_ptr();
+            let offset = match (*raw).dataoffset {
+                0 => data_offset((*raw).ndim as usize),
+                offset => offset as usize,
+            };
+            raw.cast::<u8>().add(offset)
+        }
+    }
+}
+
+/// Where the elements of an array with `ndim` dimensions and without NULL bitmap begin: lengths and lower bounds come first.
+fn data_offset(ndim: usize) -> usize {
+    (size_of::<pg_sys::ArrayType>() + 2 * ndim * size_of::<i32>())
+        .next_multiple_of(pg_sys::MAXIMUM_ALIGNOF as usize)
+}
+
+/// An array to be returned.
+pub struct Array(NonNull<pg_sys::ArrayType>);
+
+impl Array {
+    /// An array of one dimension that holds `elements`.
+    pub fn from_slice<T: Element>(elements: &[T]) -> Array {
+        let offset = data_offset(1);
+        let size = offset + size_of_val(elements);
+        // SAFETY: palloc0 returns `size` zeroed bytes, maximally aligned, and refuses what a varlena cannot hold.
+        unsafe {
+            let raw = pg_sys::palloc0(size).cast::<pg_sys::ArrayType>();
+            set_varsize_4b(raw.cast(), size as i32);
+            (*raw).ndim = 1;
+            (*raw).elemtype = T::OID;
+            let bounds = raw.add(1).cast::<i32>();
+            bounds.write(elements.len() as i32);
+            bounds.add(1).write(1);
+            elements.as_ptr().copy_to_nonoverlapping(raw.cast::<u8>().add(offset).cast(), elements.len());
+            Array(NonNull::new_unchecked(raw))
+        }
+    }
+}
+
+impl_sql_translatable!(ArrayRef<'_>, "anyarray");
+impl_sql_translatable!(Array, "anyarray");
+
+impl FromDatum for ArrayRef<'_> {
+    unsafe fn from_polymorphic_datum(datum: pg_sys::Datum, is_null: bool, _: pg_sys::Oid) -> Option<Self> {
+        // SAFETY: the catalog says that the datum is an array.
+        (!is_null).then(|| unsafe { ArrayRef::from_datum(datum) })
+    }
+}
+
+// SAFETY: arguments declared as arrays hold arrays, which outlive the call.
+unsafe impl<'fcx> ArgAbi<'fcx> for ArrayRef<'fcx> {
+    unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
+        // SAFETY: as above.
+        unsafe { arg.unbox_arg_using_from_datum() }.expect("the function is STRICT")
+    }
+}
+
+// SAFETY: the datum is a complete array.
+unsafe impl BoxRet for Array {
+    unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
+        // SAFETY: as above.
+        unsafe { fcinfo.return_raw_datum(self.0.as_ptr().into()) }
+    }
+}

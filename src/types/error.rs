@@ -1,0 +1,27 @@
+//! Raising SQL errors: SQLSTATE, message and, where it helps, DETAIL.
+//!
+//! An error unwinds like a panic up to the wrapper of the SQL function, where it becomes a Postgres ERROR. The raising
+//! functions return `!`, so that a check reads as one line and the compiler knows that nothing comes after it.
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode};
+
+/// Raises an ERROR with `code` and `message`.
+#[cold]
+#[track_caller]
+pub fn raise(code: PgSqlErrorCode, message: impl Into<String>) -> ! {
+    report(ErrorReport::new(code, message.into(), ""))
+}
+
+/// Raises an ERROR with `code`, `message` and a DETAIL line.
+#[cold]
+#[track_caller]
+pub fn raise_with_detail(code: PgSqlErrorCode, message: impl Into<String>, detail: impl Into<String>) -> ! {
+    report(ErrorReport::new(code, message.into(), "").set_detail(detail))
+}
+
+#[cold]
+fn report(error: ErrorReport) -> ! {
+    error.report(PgLogLevel::ERROR);
+    unreachable!("an ERROR does not return")
+}
