@@ -59,7 +59,6 @@ class Cluster:
         self.log = (log_dir or tree.home / "logs") / f"{name}.log"
         self.port = _free_port() if tcp else SOCKET_PORT
         self.tcp = tcp
-        self.password = secrets.token_hex(16)
         self._socket_dir: Path | None = None
         self._server: subprocess.Popen | None = None
 
@@ -79,18 +78,27 @@ class Cluster:
     def initialise(self) -> None:
         """initdb: trust on the private socket, a password for TCP, UTF-8, C collation."""
         self._make_home()
-        with tempfile.NamedTemporaryFile("w", prefix="kdv-") as secret:
-            secret.write(self.password)
-            secret.flush()
-            if os.geteuid() == 0:
-                os.chown(secret.name, serveruser.owner().pw_uid, -1)
-            serveruser.run(
-                [self.tree.program("initdb"), "-D", self.data, "-U", SUPERUSER, "-E", "UTF8"]
-                + ["--locale=C.UTF-8", "--auth-local=trust", "--auth-host=scram-sha-256"]
-                + [f"--pwfile={secret.name}"]
-            )
+        # The directory is closed to everybody else, so the file need not be.
+        self._password_file.write_text(secrets.token_hex(16))
+        serveruser.run(
+            [self.tree.program("initdb"), "-D", self.data, "-U", SUPERUSER, "-E", "UTF8"]
+            + ["--locale=C.UTF-8", "--auth-local=trust", "--auth-host=scram-sha-256"]
+            + [f"--pwfile={self._password_file}"]
+        )
         with open(self.data / "postgresql.conf", "a") as configuration:
             configuration.write("include 'kdvector.conf'\n")
+
+    def in_use(self) -> bool:
+        """Whether a server, be it of another process, runs on the cluster."""
+        try:
+            pid = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
+        except (OSError, ValueError):
+            return False
+        return _alive(pid)
+
+    @property
+    def _password_file(self) -> Path:
+        return self.home / "password"
 
     def destroy(self) -> None:
         """Stops the server and removes the cluster; its log is kept."""
@@ -230,7 +238,8 @@ class Cluster:
             return f"host={self._socket_dir} port={self.port} user={SUPERUSER} dbname={dbname}"
         if not self.tcp:
             raise RuntimeError(f"{self.name} was not made with tcp=True")
-        return f"host=127.0.0.1 port={self.port} user={SUPERUSER} password={self.password} dbname={dbname}"
+        password = self._password_file.read_text()
+        return f"host=127.0.0.1 port={self.port} user={SUPERUSER} password={password} dbname={dbname}"
 
     def connect(self, dbname: str = "postgres", *, autocommit: bool = True, **kwargs):
         """A psycopg connection, in autocommit mode unless said otherwise."""
@@ -250,6 +259,7 @@ class Cluster:
         """A streaming standby of this running cluster, not started yet."""
         other = Cluster(name, self.tree, settings=self.settings, log_dir=self.log.parent, **kwargs)
         other._make_home()
+        shutil.copy(self._password_file, other._password_file)
         serveruser.run(
             [self.tree.program("pg_basebackup"), "--pgdata", other.data, "--write-recovery-conf"]
             + ["--checkpoint=fast", "--dbname", self.conninfo()]
@@ -331,8 +341,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _remove(arguments: argparse.Namespace) -> None:
     cluster = Cluster(arguments.name, pgtree.prepare(arguments.pg_config, install=False))
-    if (cluster.data / "postmaster.pid").exists():
-        raise RuntimeError(f"{cluster.data} is in use (or was left by a crash: start it once more first)")
+    if cluster.in_use():
+        raise RuntimeError(f"a server is running in {cluster.data}; end the program that started it first")
     cluster.destroy()
     print(f"removed {cluster.home}")
 

@@ -46,9 +46,8 @@ def prepare(pg_config: str | None = None, *, label: str = "", install: bool = Tr
     name = f"{source.major}-{label}" if label else str(source.major)
     home = serveruser.make_public_directory(serveruser.base_dir() / name)
     root = home / "tree"
-    stamp = home / "origin"
+    stamp = root / ".origin"
     if not (stamp.exists() and stamp.read_text() == source.fingerprint()):
-        stamp.unlink(missing_ok=True)
         shutil.rmtree(root, ignore_errors=True)
         source.copy_to(root)
         stamp.write_text(source.fingerprint())
@@ -80,11 +79,10 @@ def _default_pg_config() -> str:
 
 @dataclass(frozen=True)
 class _Installation:
-    """An installation that we copy from: its directories, and the directory that holds them all."""
+    """An installation that we copy from: where its parts lie."""
 
     bindir: Path
-    pkglibdir: Path
-    sharedir: Path
+    directories: frozenset[Path]
     version: str
 
     @classmethod
@@ -97,8 +95,13 @@ class _Installation:
         version = re.match(r"PostgreSQL (\S+)", ask("--version"))
         if version is None:
             raise RuntimeError(f"{pg_config} does not say which PostgreSQL it is")
-        directories = [Path(ask(f"--{name}")).resolve() for name in ("bindir", "pkglibdir", "sharedir")]
-        return cls(*directories, version.group(1))
+        bindir, *others = (Path(ask(f"--{name}")).resolve() for name in ("bindir", "pkglibdir", "sharedir"))
+        parts = {bindir, *others}
+        if os.path.commonpath(parts) == str(bindir.parent):
+            parts = {bindir.parent}  # self-contained
+        parts |= _foreign_library_directories(bindir)
+        outermost = (part for part in parts if not any(other in part.parents for other in parts))
+        return cls(bindir, frozenset(outermost), version.group(1))
 
     @property
     def major(self) -> int:
@@ -106,21 +109,30 @@ class _Installation:
 
     @property
     def prefix(self) -> Path:
-        return Path(os.path.commonpath([self.bindir, self.pkglibdir, self.sharedir]))
+        """What all parts have in common. Below it, a copy keeps every part where the others look for it."""
+        if len(self.directories) == 1:
+            return next(iter(self.directories))
+        return Path(os.path.commonpath(self.directories))
 
     def fingerprint(self) -> str:
         postgres = (self.bindir / "postgres").stat()
-        return f"{self.bindir} {self.version} {postgres.st_size} {postgres.st_mtime_ns}\n"
+        parts = " ".join(map(str, sorted(self.directories)))
+        return f"{parts} {self.version} {postgres.st_size} {postgres.st_mtime_ns}\n"
 
     def copy_to(self, root: Path) -> None:
-        if self.bindir.parent == self.prefix:
-            shutil.copytree(self.prefix, root, symlinks=True)
-        else:
-            # The prefix is shared with the whole system: take only what is PostgreSQL's.
-            for directory in self._outermost():
-                shutil.copytree(directory, root / directory.relative_to(self.prefix), symlinks=True)
+        for directory in self.directories:
+            shutil.copytree(directory, root / directory.relative_to(self.prefix), symlinks=True)
         subprocess.run(["chmod", "-R", "u+w,a+rX", root], check=True)
 
-    def _outermost(self) -> list[Path]:
-        directories = {self.bindir, self.pkglibdir, self.sharedir}
-        return [d for d in directories if not any(other in d.parents for other in directories)]
+
+def _foreign_library_directories(bindir: Path) -> set[Path]:
+    """Directories outside the system's of shared libraries that the programs load.
+
+    A PostgreSQL that comes as a Python package keeps such libraries beside its own tree.
+    """
+    found = set()
+    for program in ("postgres", "initdb", "psql"):
+        output = subprocess.run(["ldd", bindir / program], check=True, capture_output=True, text=True).stdout
+        paths = (Path(name).resolve() for name in re.findall(r"=> (/\S+)", output))
+        found |= {path.parent for path in paths if path.parts[1] not in ("lib", "lib64", "usr")}
+    return found

@@ -1,0 +1,112 @@
+"""Fixtures for tests against real servers.
+
+`cluster`        one server for the whole session; its settings are for speed, not for safety.
+`db`             a connection to a database of the test's own on it, with both extensions.
+`make_cluster`   a factory of servers that a test may crash, restart, promote: make_cluster("primary").
+                 Cluster.standby(name) of one of these is removed at the test's end as well.
+`rng`            a numpy generator; its seed is printed at the top of the run and set by --seed N.
+
+Run them through `make test`, or `target/venv/bin/python -m pytest tests/cluster` after `make`.
+"""
+
+import re
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy
+import psycopg
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+import paths  # noqa: E402
+import pgtree  # noqa: E402
+from pgcluster import Cluster  # noqa: E402
+from pgtree import Tree  # noqa: E402
+
+LOG_DIR = paths.target_dir() / "test-logs" / "servers"
+
+# kill -9 loses nothing without fsync, as the operating system survives; only a power cut would.
+FAST = {"fsync": "off", "shared_buffers": "256MB", "max_wal_size": "4GB"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, help="repeat the random tests of an earlier run")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.seed is None:
+        config.option.seed = secrets.randbelow(2**32)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"random seed: --seed {config.option.seed}"
+
+
+@pytest.fixture(scope="session")
+def tree() -> Tree:
+    """The private installation, with what was built last installed in it."""
+    return pgtree.prepare()
+
+
+@pytest.fixture(scope="session")
+def cluster(tree: Tree) -> Iterator[Cluster]:
+    server = Cluster("tests", tree, settings=FAST, log_dir=LOG_DIR)
+    server.destroy()  # one that an interrupted run left
+    with server:
+        yield server
+    server.destroy()
+
+
+@pytest.fixture
+def dbname(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database of the test's own with both extensions."""
+    name = re.sub(r"\W+", "_", request.node.name)[:63]
+    create_database(cluster, name)
+    yield name
+    with cluster.connect() as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def db(cluster: Cluster, dbname: str) -> Iterator[psycopg.Connection]:
+    with cluster.connect(dbname) as connection:
+        yield connection
+
+
+@pytest.fixture
+def make_cluster(tree: Tree, request: pytest.FixtureRequest) -> Iterator[Callable[..., Cluster]]:
+    """make_cluster(name, **settings) starts a new server; the test may do anything to it."""
+    made: list[Cluster] = []
+
+    class TestCluster(Cluster):
+        def __init__(self, name: str, *arguments, **kwargs):
+            super().__init__(name, *arguments, **kwargs)
+            made.append(self)
+
+    def make(name: str, **settings: str) -> Cluster:
+        full_name = f"{request.node.originalname}-{name}"
+        server = TestCluster(full_name, tree, settings={**FAST, **settings}, log_dir=LOG_DIR)
+        server.destroy()
+        server.start()
+        return server
+
+    yield make
+    for server in made:
+        server.destroy()
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> numpy.random.Generator:
+    """Random numbers that depend on --seed and the test's name only, not on the order of tests."""
+    name = list(request.node.name.encode())
+    return numpy.random.default_rng([request.config.option.seed, *name])
+
+
+def create_database(cluster: Cluster, name: str) -> None:
+    """Makes a database anew, with both extensions."""
+    cluster.create_database(name)
+    with cluster.connect(name) as connection:
+        connection.execute("CREATE EXTENSION kdtree CASCADE")
