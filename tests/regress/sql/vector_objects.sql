@@ -1,0 +1,41 @@
+-- The objects of the extension: every one has a comment, and these are all of them.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS vector;
+RESET client_min_messages;
+
+CREATE TEMP VIEW members AS
+  SELECT d.classid, d.objid, (pg_identify_object(d.classid, d.objid, 0)).type, (pg_identify_object(d.classid, d.objid, 0)).identity
+  FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+  WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'vector';
+SELECT type, identity FROM members WHERE obj_description(objid, classid::regclass::name) IS NULL;
+SELECT type, identity FROM members ORDER BY type COLLATE "C", identity COLLATE "C";
+
+-- all functions are immutable, strict, parallel safe, and in C
+SELECT oid::regprocedure FROM pg_proc JOIN members ON oid = objid AND classid = 'pg_proc'::regclass
+  WHERE prokind = 'f' AND (provolatile, proisstrict, proparallel) <> ('i', true, 's');
+SELECT oid::regprocedure, aggtransfn, aggcombinefn, aggfinalfn, aggtranstype::regtype, agginitval, proparallel
+  FROM pg_aggregate JOIN pg_proc ON oid = aggfnoid JOIN members ON oid = objid AND classid = 'pg_proc'::regclass ORDER BY 1;
+
+-- operators: function, commutator, negator, estimators
+SELECT o.oid::regoperator, o.oprcode, o.oprcom::regoperator, o.oprnegate::regoperator, o.oprrest, o.oprjoin
+  FROM pg_operator o JOIN members ON o.oid = objid AND classid = 'pg_operator'::regclass ORDER BY o.oprname COLLATE "C";
+
+-- casts
+SELECT castsource::regtype, casttarget::regtype, castfunc::regprocedure, castcontext
+  FROM pg_cast JOIN members ON oid = objid AND classid = 'pg_cast'::regclass ORDER BY 1, 2;
+
+-- the type and the extension
+SELECT typlen, typbyval, typalign, typstorage, typinput, typoutput, typreceive, typsend, typmodin, typmodout, typanalyze
+  FROM pg_type WHERE oid = 'vector'::regtype;
+SELECT extversion, extrelocatable FROM pg_extension WHERE extname = 'vector';
+SELECT trusted, relocatable, superuser FROM pg_available_extension_versions WHERE name = 'vector' AND version = '0.8.6';
+
+-- shared and operator class checks of Postgres itself
+SELECT amvalidate(oid) FROM pg_opclass WHERE opcname = 'vector_ops' AND opcmethod = (SELECT oid FROM pg_am WHERE amname = 'btree');
+
+-- relocation, and a fresh start in another schema
+CREATE SCHEMA elsewhere;
+ALTER EXTENSION vector SET SCHEMA elsewhere;
+SELECT '[1]'::elsewhere.vector OPERATOR(elsewhere.<->) '[2]';
+ALTER EXTENSION vector SET SCHEMA public;
+DROP SCHEMA elsewhere;
