@@ -46,6 +46,16 @@ pub struct Encoded {
     pub codes: f64,
 }
 
+/// What is left of weights after rounding, and sums of the bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Quantised {
+    /// Squared norm of `weights - scale * bytes`.
+    pub rest: f32,
+    /// Sum of the bytes, and of their magnitudes.
+    pub sum: f32,
+    pub magnitude: f32,
+}
+
 /// Defines [`Floats`] and compiles each function of [`body`] for every instruction set.
 macro_rules! floats {
     ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
@@ -100,8 +110,8 @@ floats! {
     fn grid_l2(chunks: &[u8], at: usize, query: &[f32], grid: &mut Grid, sums: &mut GridSums);
     /// The same for inner products.
     fn grid_ip(chunks: &[u8], at: usize, query: &[f32], grid: &mut Grid, sums: &mut GridSums);
-    /// Rounds `weights * inverse` to bytes. Returns the squared norm of what `weights - scale * bytes` leaves.
-    fn quantise(weights: &[f32], inverse: f32, scale: f32, bytes: &mut [i8]) -> f32;
+    /// Rounds `weights * inverse` to bytes.
+    fn quantise(weights: &[f32], inverse: f32, scale: f32, bytes: &mut [i8]) -> Quantised;
     /// Squared distance of a query from a fine decoding: offsets and steps of the leaf, nibbles of the vector.
     fn fine_l2(offset: &[f32], step: &[f32], high: &[u8], low: &[u8]) -> f32;
     /// Sum of step times code: the part of an inner product that depends on the vector.
@@ -208,18 +218,21 @@ mod body {
     }
 
     #[inline(always)]
-    pub fn quantise(weights: &[f32], inverse: f32, scale: f32, bytes: &mut [i8]) -> f32 {
-        let mut squares = [0.0; GROUP];
+    pub fn quantise(weights: &[f32], inverse: f32, scale: f32, bytes: &mut [i8]) -> Quantised {
+        let (mut rest, mut sum, mut magnitude) = ([0.0; GROUP], [0.0; GROUP], [0.0; GROUP]);
         for (weights, bytes) in weights.chunks_exact(GROUP).zip(bytes.chunks_exact_mut(GROUP)) {
             for lane in 0..GROUP {
                 // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
-                let rounded = (weights[lane] * inverse).clamp(-127.0, 127.0) + 12_582_912.0 - 12_582_912.0;
+                let rounded =
+                    larger(-larger(-weights[lane] * inverse, -127.0), -127.0) + 12_582_912.0 - 12_582_912.0;
                 bytes[lane] = rounded as i32 as i8;
                 let error = weights[lane] - scale * rounded;
-                squares[lane] += error * error;
+                rest[lane] += error * error;
+                sum[lane] += rounded;
+                magnitude[lane] += rounded.abs();
             }
         }
-        total(squares)
+        Quantised { rest: total(rest), sum: total(sum), magnitude: total(magnitude) }
     }
 
     /// The eight codes of a group.

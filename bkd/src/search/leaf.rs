@@ -24,8 +24,14 @@ pub(super) struct LeafScan {
     query: Query,
     grid: Grid,
     weights: Vec<i8>,
+    /// Coarse codes of one vector.
     high: Vec<u8>,
+    /// A block that was put together from several pages.
+    block: Box<[u8; (1 + COPIED_GROUPS) * CHUNK]>,
 }
+
+/// Up to so many groups (128 dimensions) it is cheaper to put a block together than to scan it in parts.
+const COPIED_GROUPS: usize = 16;
 
 /// What a leaf's grid says about the query.
 struct View {
@@ -55,6 +61,7 @@ impl LeafScan {
             grid: Grid { offset: vec![0.0; padded], step: vec![0.0; padded], weight: vec![0.0; padded] },
             weights: vec![0; padded],
             high: vec![0; padded / 2],
+            block: Box::new([0; (1 + COPIED_GROUPS) * CHUNK]),
         }
     }
 
@@ -151,16 +158,12 @@ impl LeafScan {
         let scale = (largest_weight / 127.0) as f32;
         let inverse = if scale > f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
         let scale = if inverse > 0.0 { scale } else { 0.0 };
-        let rest = floats.quantise(&self.grid.weight, inverse, scale, &mut self.weights);
+        let quantised = floats.quantise(&self.grid.weight, inverse, scale, &mut self.weights);
         let scale = f64::from(scale);
         let padded = self.weights.len() as f64;
-        let rest = f64::from(rest).sqrt() * 1.001 + 2e-5 * padded.sqrt() * scale + 1e-36;
-        let (mut sum, mut magnitude) = (0i32, 0i32);
-        for &weight in &self.weights {
-            sum += i32::from(weight);
-            magnitude += i32::from(weight).abs();
-        }
-        let sum = f64::from(sum);
+        let rest = f64::from(quantised.rest).sqrt() * 1.001 + 2e-5 * padded.sqrt() * scale + 1e-36;
+        // Sums of integers below 2^24: exact in single precision.
+        let (sum, magnitude) = (f64::from(quantised.sum), f64::from(quantised.magnitude));
 
         // Lengths that rounding errors are proportional to; 255 steps are the extent of the grid.
         let sum_error = self.query.sum_error();
@@ -169,7 +172,7 @@ impl LeafScan {
         let residual = of(header.coarse_base, header.coarse_step);
         let fine_residual = of(header.fine_base, header.fine_step);
         let pad = 8.0 * UNIT * (reach + residual + fine_residual) + 1e-18;
-        let dot_error = 8.0 * UNIT * 30.0 * scale * f64::from(magnitude);
+        let dot_error = 8.0 * UNIT * 30.0 * scale * magnitude;
         let code_norm = f64::from(header.code_norm);
 
         let (threshold, fine) = match metric {
@@ -226,20 +229,29 @@ impl LeafScan {
 
     /// The coarse scan of a block that lies on several pages.
     fn scan_split_block<S: PageRead>(
-        &self,
+        &mut self,
         coarse: &mut Coarse<'_, '_, S>,
         at: u64,
         groups: usize,
         threshold: &Threshold,
     ) -> Result<Survivors> {
-        let mut header = [0u8; CHUNK];
+        if groups <= COPIED_GROUPS {
+            let block = &mut self.block[..(1 + groups) * CHUNK];
+            coarse.runs(at, 1 + groups, |chunk, run| {
+                block[chunk * CHUNK..][..run.len()].copy_from_slice(run);
+            })?;
+            let mut survivors = [0];
+            self.kernels.scan(block, groups, &self.weights, threshold, &mut survivors);
+            return Ok(survivors[0]);
+        }
+        let header = &mut self.block[..CHUNK];
         header.copy_from_slice(coarse.run(at, 1)?);
         let mut dots = [0; LANES];
         coarse.runs(at + 1, groups, |group, run| {
             let weights = &self.weights[group * GROUP..][..run.len() / CHUNK * GROUP];
             self.kernels.dots(run, weights, &mut dots);
         })?;
-        Ok(self.kernels.threshold(&header, &dots, threshold))
+        Ok(self.kernels.threshold(&self.block[..CHUNK], &dots, threshold))
     }
 }
 

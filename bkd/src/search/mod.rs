@@ -54,8 +54,9 @@ pub struct ScanStats {
     pub passes: u64,
 }
 
-/// Capacity of the first pass if nothing else is known. Small: tau gets tight, and few vectors reach the fine plane.
-const FIRST_CAPACITY: usize = 64;
+/// Capacity of the first pass if the caller expects no more. Small: tau gets tight, and few vectors reach the fine plane
+/// (on a million uniform vectors of 64 dimensions 850, where a capacity of 64 lets 2,500 pass).
+const FIRST_CAPACITY: usize = 16;
 /// How much larger each pass is than the one before.
 const GROWTH: usize = 8;
 /// The most candidates that a pass keeps: 12 MB of them.
@@ -117,7 +118,7 @@ impl<S: PageRead> Search<S> {
 
     /// How many rows the caller is likely to want: a hint for the size of the first pass.
     pub fn expect(&mut self, rows: usize) {
-        self.capacity = rows.clamp(FIRST_CAPACITY, MAX_CAPACITY);
+        self.capacity = rows.saturating_add(rows / 4).clamp(FIRST_CAPACITY, MAX_CAPACITY);
     }
 
     /// The next row in ascending order of bounds. `check` is called now and then, with no page held.
