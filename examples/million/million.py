@@ -94,7 +94,8 @@ def main() -> int:
     if rows < QUERIES:
         parser.error(f"--rows must be at least {QUERIES}")
 
-    with psycopg.connect(autocommit=True) as connection:
+    # Without prepared statements: a plan once made would outlive the change of enable_indexscan.
+    with psycopg.connect(autocommit=True, prepare_threshold=None) as connection:
         connection.execute("SET client_min_messages = warning")
         connection.execute("CREATE EXTENSION IF NOT EXISTS kdtree CASCADE")
         queries = load(connection, rows)

@@ -1,0 +1,101 @@
+"""The side of PostgreSQL: load the workload, build an index, search by a prepared statement."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy
+import psycopg
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+from psycopg.types import TypeInfo
+
+import pgvectors
+import progress
+from pgcluster import Cluster
+from workload import Workload
+
+# All of table and index fits into shared buffers; nothing else runs on the server.
+SETTINGS = {
+    "shared_buffers": "2GB",
+    "max_wal_size": "8GB",
+    "autovacuum": "off",
+    "checkpoint_timeout": "1h",
+}
+BUILD_MEMORY = "1GB"
+
+
+@contextmanager
+def loaded(cluster: Cluster, extension: str, workload: Workload) -> Iterator[psycopg.Connection]:
+    """A connection to a new database whose table `items` holds the workload, vacuumed and in memory."""
+    cluster.create_database("bench")
+    with cluster.connect("bench") as connection:
+        connection.execute("SET client_min_messages = warning")
+        connection.execute(f"CREATE EXTENSION {extension} CASCADE")
+        connection.execute(f"CREATE TABLE items (id bigint PRIMARY KEY, embedding vector({workload.dims}))")
+        line = progress.Line(f"loading {workload.rows:,} vectors (PostgreSQL {cluster.tree.version})")
+        pgvectors.copy_in(connection, "items", workload.vectors, lambda rows: line.update(f"{rows:,}"))
+        connection.execute("VACUUM ANALYZE items")
+        connection.execute("CHECKPOINT")
+        line.done()
+        send_vectors_in_binary(connection)
+        yield connection
+
+
+def send_vectors_in_binary(connection: psycopg.Connection) -> None:
+    """Makes numpy arrays parameters of type vector on this connection."""
+    vector = TypeInfo.fetch(connection, "vector")
+
+    class VectorDumper(Dumper):
+        format = Format.BINARY
+        oid = vector.oid
+
+        def dump(self, value: numpy.ndarray) -> bytes:
+            return pgvectors.binary(value)
+
+    connection.adapters.register_dumper(numpy.ndarray, VectorDumper)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """In bytes: the table with what belongs to it but indexes, and the index."""
+
+    table: int
+    index: int
+
+
+def build(connection: psycopg.Connection, definition: str) -> tuple[float, Sizes]:
+    """Creates the index `items USING definition`; returns the seconds that it took, and the sizes."""
+    connection.execute(f"SET maintenance_work_mem = '{BUILD_MEMORY}'")
+    with progress.building_index(connection.info.dsn, f"CREATE INDEX USING {definition}"):
+        began = time.perf_counter()
+        connection.execute(f"CREATE INDEX items_embedding ON items USING {definition}")
+        seconds = time.perf_counter() - began
+    row = connection.execute("SELECT pg_table_size('items'), pg_relation_size('items_embedding')").fetchone()
+    # Reads the table once, so that it is in shared buffers when the searches begin.
+    connection.execute("SELECT sum(vector_dims(embedding)) FROM items")
+    return seconds, Sizes(*row)
+
+
+class Search:
+    """k nearest neighbours by SQL. The answers are row numbers of the workload, from 0."""
+
+    def __init__(self, connection: psycopg.Connection, k: int):
+        self._connection = connection
+        self._statement = f"SELECT id FROM items ORDER BY embedding <-> %b LIMIT {k}"
+
+    def __call__(self, query: numpy.ndarray) -> list[int]:
+        cursor = self._connection.execute(self._statement, (query,), prepare=True, binary=True)
+        return [id - 1 for (id,) in cursor]
+
+    def server_milliseconds(self, query: numpy.ndarray) -> float:
+        """What EXPLAIN ANALYZE reports as Execution Time: without planning, protocol and client."""
+        plan = self._explain(query, "ANALYZE, TIMING OFF, FORMAT JSON")
+        return plan[0][0][0]["Execution Time"]
+
+    def plan(self, query: numpy.ndarray) -> str:
+        return "\n".join(line for (line,) in self._explain(query, "COSTS OFF"))
+
+    def _explain(self, query: numpy.ndarray, options: str) -> list[tuple]:
+        return self._connection.execute(f"EXPLAIN ({options}) {self._statement}", (query,)).fetchall()
