@@ -77,8 +77,8 @@ impl LeafScan {
         segment: &Segment,
         stream: &mut Stream<'_, S>,
         leaf: usize,
-        mut offer: impl FnMut(f32, u32) -> f32,
         mut tau: f32,
+        mut offer: impl FnMut(f32, u32) -> f32,
     ) -> Result<u64> {
         let (mut coarse, mut fine) = stream.split();
         let layout = segment.layout();

@@ -187,54 +187,43 @@ impl<S: PageRead> Search<S> {
         Ok(())
     }
 
-    /// The most promising leaves first, then the others as they lie.
+    /// The nearest leaf first: it makes tau finite. Then the most promising of those that are still within tau, then the
+    /// others as they lie.
     fn visit_leaves(&mut self, candidates: &mut Candidates, check: &mut dyn FnMut()) -> Result<()> {
-        let average = (self.leaves.iter().map(|leaf| leaf.vectors as usize).sum::<usize>()
-            / self.leaves.len().max(1))
-        .max(1);
-        let best = BEST_FIRST.max(2 * self.capacity / average).min(self.leaves.len());
-        let mut order: Vec<u32> = (0..self.leaves.len() as u32).collect();
-        if best < order.len() {
-            let bound = |&leaf: &u32| self.leaves[leaf as usize].bound;
-            order.select_nth_unstable_by(best, |a, b| bound(a).total_cmp(&bound(b)).then(a.cmp(b)));
-        }
-        let (first, rest) = order.split_at_mut(best);
-        first.sort_unstable_by(|&a, &b| {
-            self.leaves[a as usize].bound.total_cmp(&self.leaves[b as usize].bound).then(a.cmp(&b))
-        });
-        rest.sort_unstable();
+        let by_bound = |&a: &u32, &b: &u32| {
+            let bound = |leaf: u32| self.leaves[leaf as usize].bound;
+            bound(a).total_cmp(&bound(b)).then(a.cmp(&b))
+        };
+        let all = 0..self.leaves.len() as u32;
+        let Some(nearest) = all.clone().min_by(by_bound) else { return Ok(()) };
+        let mut visit = Visit { segments: &self.segments, seen: &self.seen, stream: None, visited: 0 };
+        visit.leaf(self.leaves[nearest as usize], &mut self.scan, candidates, &mut self.stats, check)?;
 
-        let mut stream: Option<(u32, Stream<'_, S>)> = None;
-        for (visited, &leaf) in order.iter().enumerate() {
+        let tau = candidates.tau();
+        let reach: Vec<f32> = self.segments.iter().map(|(segment, _)| self.scan.raw(segment, tau)).collect();
+        let within = |&leaf: &u32| {
+            let RankedLeaf { bound, source, .. } = self.leaves[leaf as usize];
+            leaf != nearest && bound <= reach[source as usize]
+        };
+        let mut rest: Vec<u32> = all.filter(within).collect();
+        let vectors: u64 = self.segments.iter().map(|(segment, _)| u64::from(segment.vectors())).sum();
+        let average = vectors as usize / self.leaves.len();
+        let best = BEST_FIRST.max(2 * self.capacity / average.max(1)).min(rest.len());
+        let mut first = rest.clone();
+        if best < first.len() {
+            let (_, &mut bar, _) = first.select_nth_unstable_by(best, by_bound);
+            first.truncate(best);
+            rest.retain(|leaf| by_bound(leaf, &bar).is_ge());
+        } else {
+            rest.clear();
+        }
+        first.sort_unstable_by(by_bound);
+        for leaf in first.into_iter().chain(rest) {
             let leaf = self.leaves[leaf as usize];
-            let (segment, store) = &self.segments[leaf.source as usize];
-            let tau = candidates.tau();
-            if leaf.bound > self.scan.raw(segment, tau) {
-                continue;
+            let segment = &self.segments[leaf.source as usize].0;
+            if leaf.bound <= self.scan.raw(segment, candidates.tau()) {
+                visit.leaf(leaf, &mut self.scan, candidates, &mut self.stats, check)?;
             }
-            if visited % CHECK_EVERY == 0 {
-                stream = None;
-                check();
-            }
-            let stream = match &mut stream {
-                Some((source, stream)) if *source == leaf.source => stream,
-                other => &mut other.insert((leaf.source, Stream::new(segment, store))).1,
-            };
-            self.stats.leaves_visited += 1;
-            self.stats.coarse += u64::from(leaf.vectors);
-            let seen = self.seen.get(leaf.source as usize).map(Vec::as_slice);
-            self.stats.fine += self.scan.scan(
-                segment,
-                stream,
-                leaf.leaf as usize,
-                |key, ordinal| {
-                    if !seen.is_some_and(|seen| bit(seen, ordinal)) {
-                        candidates.push(Candidate::new(key, leaf.source, ordinal));
-                    }
-                    candidates.tau()
-                },
-                tau,
-            )?;
         }
         Ok(())
     }
@@ -253,10 +242,48 @@ impl<S: PageRead> Search<S> {
     }
 }
 
-fn is_seen(seen: &[Vec<u64>], source: usize, ordinal: u32) -> bool {
-    seen.get(source).is_some_and(|seen| bit(seen, ordinal))
+/// Visits leaves, holding on to the pages of the last one.
+struct Visit<'a, S: PageRead> {
+    segments: &'a [(Arc<Segment>, S)],
+    seen: &'a [Vec<u64>],
+    stream: Option<(u32, Stream<'a, S>)>,
+    visited: usize,
 }
 
-fn bit(words: &[u64], ordinal: u32) -> bool {
-    words[ordinal as usize / 64] >> (ordinal % 64) & 1 == 1
+impl<S: PageRead> Visit<'_, S> {
+    fn leaf(
+        &mut self,
+        leaf: RankedLeaf,
+        scan: &mut LeafScan,
+        candidates: &mut Candidates,
+        stats: &mut ScanStats,
+        check: &mut dyn FnMut(),
+    ) -> Result<()> {
+        if self.visited.is_multiple_of(CHECK_EVERY) {
+            self.stream = None;
+            check();
+        }
+        self.visited += 1;
+        let (segment, store) = &self.segments[leaf.source as usize];
+        let stream = match &mut self.stream {
+            Some((source, stream)) if *source == leaf.source => stream,
+            other => &mut other.insert((leaf.source, Stream::new(segment, store))).1,
+        };
+        let tau = candidates.tau();
+        let offer = |key, ordinal| {
+            if !is_seen(self.seen, leaf.source as usize, ordinal) {
+                candidates.push(Candidate::new(key, leaf.source, ordinal));
+            }
+            candidates.tau()
+        };
+        stats.leaves_visited += 1;
+        stats.coarse += u64::from(leaf.vectors);
+        stats.fine += scan.scan(segment, stream, leaf.leaf as usize, tau, offer)?;
+        Ok(())
+    }
+}
+
+/// Whether a vector was handed over or is pending, as far as that has been noted.
+fn is_seen(seen: &[Vec<u64>], source: usize, ordinal: u32) -> bool {
+    seen.get(source).is_some_and(|words| words[ordinal as usize / 64] >> (ordinal % 64) & 1 == 1)
 }
