@@ -1,24 +1,44 @@
 //! How `vector` values cross the border between Postgres' function calls and Rust.
 
+use std::marker::PhantomData;
+
 use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
 use pgrx::datum::Datum;
 use pgrx::{impl_sql_translatable, pg_sys, FromDatum};
 
 use super::{Vector, VectorRef};
 
+/// An argument of type `vector`, not read yet.
+///
+/// Arguments are handed through several frames before the function proper runs. This is one word where [`VectorRef`], which
+/// may hold a copy of the elements, is many.
+pub struct VectorArg<'a> {
+    datum: pg_sys::Datum,
+    lifetime: PhantomData<&'a [f32]>,
+}
+
+impl<'a> VectorArg<'a> {
+    /// The value.
+    #[inline(always)]
+    pub fn get(self) -> VectorRef<'a> {
+        // SAFETY: an argument declared as `vector` is one, and outlives the call.
+        unsafe { VectorRef::from_datum(self.datum) }
+    }
+}
+
+impl_sql_translatable!(VectorArg<'_>, "vector");
 impl_sql_translatable!(VectorRef<'_>, "vector");
 impl_sql_translatable!(Vector, "vector");
 
-impl FromDatum for VectorRef<'_> {
+impl FromDatum for VectorArg<'_> {
     #[inline]
     unsafe fn from_polymorphic_datum(datum: pg_sys::Datum, is_null: bool, _: pg_sys::Oid) -> Option<Self> {
-        // SAFETY: a datum that is not NULL and that the catalog says is a vector points to a varlena.
-        (!is_null).then(|| unsafe { VectorRef::from_datum(datum) })
+        (!is_null).then_some(VectorArg { datum, lifetime: PhantomData })
     }
 }
 
 // SAFETY: arguments declared as `vector` hold vectors, which outlive the call.
-unsafe impl<'fcx> ArgAbi<'fcx> for VectorRef<'fcx> {
+unsafe impl<'fcx> ArgAbi<'fcx> for VectorArg<'fcx> {
     #[inline]
     unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
         // SAFETY: as above.

@@ -6,13 +6,14 @@
 use pgrx::{pg_extern, pg_sys, PgSqlErrorCode};
 
 use super::arithmetic::overflow;
-use super::{check_dims, check_element, check_expected_dims, Vector, VectorRef};
+use super::{check_dims, check_element, check_expected_dims, Vector, VectorArg};
 use crate::types::array::{Array, ArrayRef};
 use crate::types::error::raise;
 
 /// `vector_accum(double precision[], vector)`: adds a vector to a state.
 #[pg_extern(sql = false)]
-fn vector_accum(mut state: ArrayRef<'_>, vector: VectorRef<'_>, fcinfo: pg_sys::FunctionCallInfo) -> Array {
+fn vector_accum(mut state: ArrayRef<'_>, vector: VectorArg<'_>, fcinfo: pg_sys::FunctionCallInfo) -> Array {
+    let vector = vector.get();
     let (count, sums) = parts(&state);
     if sums.is_empty() {
         let mut first = Vec::with_capacity(1 + vector.dims());

@@ -4,24 +4,25 @@
 
 use pgrx::{pg_extern, PgSqlErrorCode};
 
-use super::{check_same_dims, Vector, VectorRef};
+use super::{check_same_dims, Vector, VectorArg, VectorRef};
 use crate::types::error::raise;
 
 /// `vector_add(vector, vector)`, operator `+`
 #[pg_extern(sql = false)]
-fn vector_add(a: VectorRef<'_>, b: VectorRef<'_>) -> Vector {
-    element_wise(&a, &b, |x, y| x + y)
+fn vector_add(a: VectorArg<'_>, b: VectorArg<'_>) -> Vector {
+    element_wise(&a.get(), &b.get(), |x, y| x + y)
 }
 
 /// `vector_sub(vector, vector)`, operator `-`
 #[pg_extern(sql = false)]
-fn vector_sub(a: VectorRef<'_>, b: VectorRef<'_>) -> Vector {
-    element_wise(&a, &b, |x, y| x - y)
+fn vector_sub(a: VectorArg<'_>, b: VectorArg<'_>) -> Vector {
+    element_wise(&a.get(), &b.get(), |x, y| x - y)
 }
 
 /// `vector_mul(vector, vector)`, operator `*`
 #[pg_extern(sql = false)]
-fn vector_mul(a: VectorRef<'_>, b: VectorRef<'_>) -> Vector {
+fn vector_mul(a: VectorArg<'_>, b: VectorArg<'_>) -> Vector {
+    let (a, b) = (a.get(), b.get());
     let mut product = element_wise(&a, &b, |x, y| x * y);
     let factors = a.as_slice().iter().zip(b.as_slice());
     // Sums and differences cannot underflow: they are multiples of the smallest number.
@@ -33,7 +34,8 @@ fn vector_mul(a: VectorRef<'_>, b: VectorRef<'_>) -> Vector {
 
 /// `vector_concat(vector, vector)`, operator `||`
 #[pg_extern(sql = false)]
-fn vector_concat(a: VectorRef<'_>, b: VectorRef<'_>) -> Vector {
+fn vector_concat(a: VectorArg<'_>, b: VectorArg<'_>) -> Vector {
+    let (a, b) = (a.get(), b.get());
     let mut both = Vector::zeroed(a.dims() + b.dims());
     let (first, second) = both.as_mut_slice().split_at_mut(a.dims());
     first.copy_from_slice(a.as_slice());

@@ -5,7 +5,7 @@
 use pgrx::datum::Internal;
 use pgrx::{pg_extern, pg_sys, PgSqlErrorCode};
 
-use super::{check_dims, check_element, check_expected_dims, Vector, VectorRef, PREFIX};
+use super::{check_dims, check_element, check_expected_dims, Vector, VectorArg, PREFIX};
 use crate::types::error::raise;
 
 /// `vector_recv(internal, oid, integer)`
@@ -17,7 +17,9 @@ fn vector_recv(message: Internal, _type: pg_sys::Oid, typmod: i32) -> Vector {
     // SAFETY: a receive function's first argument is the message; only Postgres can pass an `internal`.
     let message: pg_sys::StringInfo = message.cast_mut_ptr();
     // SAFETY: as above.
-    let [dims, unused] = unsafe { take(message, PREFIX) }.as_chunks().0 else { unreachable!("two numbers were taken") };
+    let [dims, unused] = unsafe { take(message, PREFIX) }.as_chunks().0 else {
+        unreachable!("two numbers were taken")
+    };
     let (dims, unused) = (i16::from_be_bytes(*dims), i16::from_be_bytes(*unused));
     check_dims(dims.max(0) as usize);
     check_expected_dims(typmod, dims as usize);
@@ -36,7 +38,8 @@ fn vector_recv(message: Internal, _type: pg_sys::Oid, typmod: i32) -> Vector {
 
 /// `vector_send(vector)`
 #[pg_extern(sql = false)]
-fn vector_send(vector: VectorRef<'_>) -> Vec<u8> {
+fn vector_send(vector: VectorArg<'_>) -> Vec<u8> {
+    let vector = vector.get();
     let mut message = Vec::with_capacity(PREFIX + size_of_val(vector.as_slice()));
     message.extend_from_slice(&(vector.dims() as i16).to_be_bytes());
     message.extend_from_slice(&0i16.to_be_bytes());

@@ -2,13 +2,14 @@
 
 use pgrx::{direct_function_call, pg_extern, pg_sys, PgSqlErrorCode};
 
-use super::{check_dims, check_element, check_expected_dims, Vector, VectorRef};
+use super::{check_dims, check_element, check_expected_dims, Vector, VectorArg, VectorRef};
 use crate::types::array::{Array, ArrayRef};
 use crate::types::error::raise;
 
 /// `vector(vector, integer, boolean)`: checks the dimensions against the type modifier.
 #[pg_extern(sql = false)]
-fn vector_to_vector<'a>(vector: VectorRef<'a>, typmod: i32, _explicit: bool) -> VectorRef<'a> {
+fn vector_to_vector<'a>(vector: VectorArg<'a>, typmod: i32, _explicit: bool) -> VectorRef<'a> {
+    let vector = vector.get();
     check_expected_dims(typmod, vector.dims());
     vector
 }
@@ -37,8 +38,8 @@ fn array_to_vector(array: ArrayRef<'_>, typmod: i32, _explicit: bool) -> Vector 
 
 /// `vector_to_float4(vector, integer, boolean)`
 #[pg_extern(sql = false)]
-fn vector_to_float4(vector: VectorRef<'_>, _typmod: i32, _explicit: bool) -> Array {
-    Array::from_slice(vector.as_slice())
+fn vector_to_float4(vector: VectorArg<'_>, _typmod: i32, _explicit: bool) -> Array {
+    Array::from_slice(vector.get().as_slice())
 }
 
 fn fill(elements: &mut [f32], numbers: impl Iterator<Item = f32>) {

@@ -6,50 +6,57 @@ use std::cmp::Ordering;
 
 use pgrx::pg_extern;
 
-use super::VectorRef;
+use super::VectorArg;
 
 /// `vector_lt(vector, vector)`, operator `<`
 #[pg_extern(sql = false)]
-fn vector_lt(a: VectorRef<'_>, b: VectorRef<'_>) -> bool {
-    compare(&a, &b).is_lt()
+fn vector_lt(a: VectorArg<'_>, b: VectorArg<'_>) -> bool {
+    compare(a, b).is_lt()
 }
 
 /// `vector_le(vector, vector)`, operator `<=`
 #[pg_extern(sql = false)]
-fn vector_le(a: VectorRef<'_>, b: VectorRef<'_>) -> bool {
-    compare(&a, &b).is_le()
+fn vector_le(a: VectorArg<'_>, b: VectorArg<'_>) -> bool {
+    compare(a, b).is_le()
 }
 
 /// `vector_eq(vector, vector)`, operator `=`
 #[pg_extern(sql = false)]
-fn vector_eq(a: VectorRef<'_>, b: VectorRef<'_>) -> bool {
-    compare(&a, &b).is_eq()
+fn vector_eq(a: VectorArg<'_>, b: VectorArg<'_>) -> bool {
+    compare(a, b).is_eq()
 }
 
 /// `vector_ne(vector, vector)`, operator `<>`
 #[pg_extern(sql = false)]
-fn vector_ne(a: VectorRef<'_>, b: VectorRef<'_>) -> bool {
-    compare(&a, &b).is_ne()
+fn vector_ne(a: VectorArg<'_>, b: VectorArg<'_>) -> bool {
+    compare(a, b).is_ne()
 }
 
 /// `vector_ge(vector, vector)`, operator `>=`
 #[pg_extern(sql = false)]
-fn vector_ge(a: VectorRef<'_>, b: VectorRef<'_>) -> bool {
-    compare(&a, &b).is_ge()
+fn vector_ge(a: VectorArg<'_>, b: VectorArg<'_>) -> bool {
+    compare(a, b).is_ge()
 }
 
 /// `vector_gt(vector, vector)`, operator `>`
 #[pg_extern(sql = false)]
-fn vector_gt(a: VectorRef<'_>, b: VectorRef<'_>) -> bool {
-    compare(&a, &b).is_gt()
+fn vector_gt(a: VectorArg<'_>, b: VectorArg<'_>) -> bool {
+    compare(a, b).is_gt()
 }
 
 /// `vector_cmp(vector, vector)`
 #[pg_extern(sql = false)]
-fn vector_cmp(a: VectorRef<'_>, b: VectorRef<'_>) -> i32 {
-    compare(&a, &b) as i32
+fn vector_cmp(a: VectorArg<'_>, b: VectorArg<'_>) -> i32 {
+    compare(a, b) as i32
 }
 
-fn compare(a: &VectorRef, b: &VectorRef) -> Ordering {
-    a.as_slice().partial_cmp(b.as_slice()).expect("elements are never NaN")
+#[inline]
+fn compare(a: VectorArg, b: VectorArg) -> Ordering {
+    let a = a.get();
+    let b = b.get();
+    let order = a.as_slice().partial_cmp(b.as_slice()).expect("elements are never NaN");
+    // A sort compares in a memory context that lasts as long as the sort.
+    a.release();
+    b.release();
+    order
 }

@@ -30,6 +30,8 @@ use std::ptr::NonNull;
 use pgrx::varlena::{set_varsize_4b, varatt_is_1b, varatt_is_1b_e, varatt_is_4b_u, varsize_1b, varsize_4b};
 use pgrx::{pg_sys, PgSqlErrorCode};
 
+pub use abi::VectorArg;
+
 use super::error::raise;
 
 /// Most dimensions of a vector.

@@ -8,7 +8,7 @@ use std::ffi::{c_char, c_int, CStr, CString};
 
 use pgrx::{pg_extern, pg_sys, PgSqlErrorCode};
 
-use super::{check_dims, check_element, check_expected_dims, Vector, VectorRef, MAX_DIMS};
+use super::{check_dims, check_element, check_expected_dims, Vector, VectorArg, MAX_DIMS};
 use crate::types::error::{raise, raise_with_detail};
 
 /// Most bytes of a `real` in text form: sign, nine digits, point, exponent of four, and one to spare.
@@ -31,21 +31,25 @@ fn vector_in(text: &CStr, _type: pg_sys::Oid, typmod: i32) -> Vector {
 
 /// `vector_out(vector)`
 #[pg_extern(sql = false)]
-fn vector_out(vector: VectorRef<'_>) -> CString {
+fn vector_out(vector: VectorArg<'_>) -> CString {
+    let vector = vector.get();
     let elements = vector.as_slice();
-    let mut text = Vec::with_capacity(elements.len() * (MAX_ELEMENT_TEXT + 1) + 2);
+    let mut text: Vec<u8> = Vec::with_capacity(elements.len() * (1 + MAX_ELEMENT_TEXT) + 2);
     text.push(b'[');
     for (i, &element) in elements.iter().enumerate() {
         if i > 0 {
             text.push(b',');
         }
-        let mut buffer = [0u8; MAX_ELEMENT_TEXT];
-        // SAFETY: the buffer has room for the longest output.
-        let length = unsafe { float_to_shortest_decimal_bufn(element, buffer.as_mut_ptr().cast()) };
-        text.extend_from_slice(&buffer[..length as usize]);
+        let length = text.len();
+        // SAFETY: every element has room for its separator and its longest output, which is bytes without NUL.
+        unsafe {
+            let written = float_to_shortest_decimal_bufn(element, text.as_mut_ptr().add(length).cast());
+            text.set_len(length + written as usize);
+        }
     }
     text.push(b']');
-    CString::new(text).expect("digits and punctuation hold no NUL")
+    // SAFETY: digits and punctuation hold no NUL.
+    unsafe { CString::from_vec_unchecked(text) }
 }
 
 /// A cursor on the text of a vector.
@@ -61,7 +65,8 @@ fn parse(text: &[u8]) -> Vec<f32> {
     if !reader.take(b'[') {
         reader.invalid("A vector starts with \"[\".");
     }
-    let mut elements = Vec::with_capacity(text.iter().filter(|&&byte| byte == b',').count().min(MAX_DIMS) + 1);
+    let mut elements =
+        Vec::with_capacity(text.iter().filter(|&&byte| byte == b',').count().min(MAX_DIMS) + 1);
     reader.skip_whitespace();
     if !reader.take(b']') {
         loop {
@@ -79,7 +84,8 @@ fn parse(text: &[u8]) -> Vec<f32> {
     }
     reader.skip_whitespace();
     if reader.at < text.len() {
-        reader.invalid(format!("Nothing may follow the closing \"]\", but something does {}.", reader.place()));
+        reader
+            .invalid(format!("Nothing may follow the closing \"]\", but something does {}.", reader.place()));
     }
     elements
 }

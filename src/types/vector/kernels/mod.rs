@@ -136,63 +136,57 @@ kernels_of!(PORTABLE, portable, Portable);
 
 #[inline(always)]
 fn squared_l2_in<L: Lanes>(a: &[f32], b: &[f32]) -> f32 {
-    let (blocks, rest) = pairs(a, b);
     let mut sums = L::zero();
-    for (x, y) in blocks {
+    for (x, y) in blocks(a, b) {
         let difference = L::load(x).sub(L::load(y));
         sums = sums.add(difference.mul(difference));
     }
-    total(sums) + rest.map(|(x, y)| (x - y) * (x - y)).fold(0.0, add)
+    total(sums) + rest(a, b).map(|(x, y)| (x - y) * (x - y)).fold(0.0, add)
 }
 
 #[inline(always)]
 fn dot_in<L: Lanes>(a: &[f32], b: &[f32]) -> f32 {
-    let (blocks, rest) = pairs(a, b);
     let mut sums = L::zero();
-    for (x, y) in blocks {
+    for (x, y) in blocks(a, b) {
         sums = sums.add(L::load(x).mul(L::load(y)));
     }
-    total(sums) + rest.map(|(x, y)| x * y).fold(0.0, add)
+    total(sums) + rest(a, b).map(|(x, y)| x * y).fold(0.0, add)
 }
 
 #[inline(always)]
 fn l1_in<L: Lanes>(a: &[f32], b: &[f32]) -> f32 {
-    let (blocks, rest) = pairs(a, b);
     let mut sums = L::zero();
-    for (x, y) in blocks {
+    for (x, y) in blocks(a, b) {
         sums = sums.add(L::load(x).sub(L::load(y)).abs());
     }
-    total(sums) + rest.map(|(x, y)| (x - y).abs()).fold(0.0, add)
+    total(sums) + rest(a, b).map(|(x, y)| (x - y).abs()).fold(0.0, add)
 }
 
 #[inline(always)]
 fn cosine_in<L: Lanes>(a: &[f32], b: &[f32]) -> CosineSums {
-    let (blocks, rest) = pairs(a, b);
     let (mut dots, mut norms_a, mut norms_b) = (L::zero(), L::zero(), L::zero());
-    for (x, y) in blocks {
+    for (x, y) in blocks(a, b) {
         let (x, y) = (L::load(x), L::load(y));
         dots = dots.add(x.mul(y));
         norms_a = norms_a.add(x.mul(x));
         norms_b = norms_b.add(y.mul(y));
     }
-    let (dot, norm_a, norm_b) = rest
+    let (dot, norm_a, norm_b) = rest(a, b)
         .fold((0.0, 0.0, 0.0), |(dot, norm_a, norm_b), (x, y)| (dot + x * y, norm_a + x * x, norm_b + y * y));
     CosineSums { dot: total(dots) + dot, norm_a: total(norms_a) + norm_a, norm_b: total(norms_b) + norm_b }
 }
 
-/// Whole blocks of `a` and `b` in pairs, and the elements after them in pairs.
+/// The whole blocks of `a` and `b` in pairs.
 #[inline(always)]
-fn pairs<'a>(
-    a: &'a [f32],
-    b: &'a [f32],
-) -> (
-    impl Iterator<Item = (&'a [f32; LANES], &'a [f32; LANES])>,
-    impl Iterator<Item = (f32, f32)> + use<'a>,
-) {
+fn blocks<'a>(a: &'a [f32], b: &'a [f32]) -> impl Iterator<Item = (&'a [f32; LANES], &'a [f32; LANES])> {
     debug_assert_eq!(a.len(), b.len());
-    let (blocks_a, rest_a) = a.as_chunks::<LANES>();
-    let (blocks_b, rest_b) = b.as_chunks::<LANES>();
-    (blocks_a.iter().zip(blocks_b), rest_a.iter().copied().zip(rest_b.iter().copied()))
+    a.as_chunks().0.iter().zip(b.as_chunks().0)
+}
+
+/// The elements after the last whole block of `a` and `b` in pairs.
+#[inline(always)]
+fn rest<'a>(a: &'a [f32], b: &'a [f32]) -> impl Iterator<Item = (f32, f32)> + 'a {
+    a.as_chunks::<LANES>().1.iter().copied().zip(b.as_chunks::<LANES>().1.iter().copied())
 }
 
 /// The sum of the lanes: halves are added until one is left.
