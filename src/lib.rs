@@ -3,6 +3,16 @@
 //! One shared library serves two extensions: `vector` (see [`types`]) and `kdtree` (see [`am`]). What touches
 //! Postgres' memory, buffers and locks lives in [`pg`]; the index itself is the crate `bkd`, which knows nothing of Postgres.
 
+mod am;
+mod pg;
 mod types;
 
+use pgrx::prelude::*;
+
 pgrx::pg_module_magic!();
+
+/// Called by Postgres when it loads the library.
+#[pg_guard]
+extern "C-unwind" fn _PG_init() {
+    am::options::register();
+}

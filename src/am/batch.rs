@@ -1,0 +1,57 @@
+//! Vectors on their way into a segment, in memory.
+
+use bkd::{Input, Metric, Tid};
+
+/// A set of prepared vectors with their row addresses.
+pub struct Batch {
+    dims: usize,
+    vectors: Vec<f32>,
+    slack: Vec<f32>,
+    tids: Vec<Tid>,
+}
+
+impl Batch {
+    pub fn new(dims: usize) -> Self {
+        Batch { dims, vectors: Vec::new(), slack: Vec::new(), tids: Vec::new() }
+    }
+
+    /// Adds a vector that may be up to `slack` away from the row's.
+    pub fn push(&mut self, tid: Tid, prepared: &[f32], slack: f32) {
+        assert_eq!(prepared.len(), self.dims);
+        self.vectors.extend_from_slice(prepared);
+        self.slack.push(slack);
+        self.tids.push(tid);
+    }
+
+    pub fn len(&self) -> usize {
+        self.tids.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.tids.is_empty()
+    }
+
+    /// Forgets the vectors, keeps the memory.
+    pub fn clear(&mut self) {
+        self.vectors.clear();
+        self.slack.clear();
+        self.tids.clear();
+    }
+
+    pub fn input(&self, metric: Metric) -> Input<'_> {
+        let exact = self.slack.iter().all(|&slack| slack == 0.0);
+        Input {
+            metric,
+            dims: self.dims,
+            vectors: &self.vectors,
+            slack: (!exact).then_some(&self.slack),
+            tids: &self.tids,
+        }
+    }
+}
+
+/// Memory that building a segment takes for each vector, about: the vector itself, its projections, its codes, its row address,
+/// and what sorting it takes.
+pub fn bytes_per_vector(dims: usize) -> usize {
+    4 * dims + 128 + dims / 2 + 8 + 8 + 16 + 4
+}

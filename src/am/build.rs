@@ -1,0 +1,275 @@
+//! CREATE INDEX and REINDEX.
+//!
+//! The heap is scanned by the backend; vectors gather in memory until `maintenance_work_mem` is full, then the engine seals a
+//! segment of them on several threads, and the scan goes on. Nobody else sees the index yet, so pages are appended to
+//! the file without logging them; at the end the whole file is logged at once. The metapage is written last but lies
+//! first.
+//!
+//! A table that fills the memory many times would become many segments, and every scan looks into each. So after every
+//! [`SEGMENTS_PER_DOUBLING`] segments the memory is allowed to double.
+
+use bkd::layout::chain::TidListLayout;
+use bkd::layout::meta::{Chain, Meta, SegmentEntry};
+use bkd::layout::{PageHeader, Payload, PAYLOAD};
+use bkd::{prepare, BuildOptions, Placement, Tid};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use super::batch::{bytes_per_vector, Batch};
+use super::chain::{check_dims, Part};
+use super::insert::{non_null, tid_of};
+use super::meta::{self, BLOCK};
+use super::progress::{self, Phase};
+use super::write::{write_segment, AppendUnlogged};
+use super::{opclass, options};
+use crate::pg::buffer::ExclusivePage;
+use crate::pg::index::Index;
+use crate::pg::report::OrRaise;
+use crate::pg::threads::maintenance_threads;
+use crate::pg::wal::log_whole;
+use crate::types::vector::VectorRef;
+
+/// Segments after which a build may use twice as much memory.
+const SEGMENTS_PER_DOUBLING: usize = 16;
+/// A segment of fewer vectors is not worth having, however little memory there is.
+const MIN_BATCH: usize = 2000;
+
+/// `ambuild`
+///
+/// # Safety
+/// Called by Postgres with an open table and a new index on it.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn build(
+    heap: pg_sys::Relation,
+    index: pg_sys::Relation,
+    index_info: *mut pg_sys::IndexInfo,
+) -> *mut pg_sys::IndexBuildResult {
+    // SAFETY: as the caller promises.
+    let mut state = Build::begin(unsafe { Index::from_raw(index) });
+    Phase::ScanningTable.enter();
+    // SAFETY: relations and index_info belong together; `state` outlives the call and is used by nobody else meanwhile.
+    let heap_tuples = unsafe {
+        pg_sys::table_index_build_scan(
+            heap,
+            index,
+            index_info,
+            true,
+            true,
+            Some(build_row),
+            (&raw mut state).cast(),
+            std::ptr::null_mut(),
+        )
+    };
+    let index_tuples = state.finish();
+    // SAFETY: palloc returns memory of that size.
+    unsafe {
+        let result = pg_sys::palloc0(size_of::<pg_sys::IndexBuildResult>()).cast::<pg_sys::IndexBuildResult>();
+        (*result).heap_tuples = heap_tuples;
+        (*result).index_tuples = index_tuples as f64;
+        result
+    }
+}
+
+/// `ambuildempty`: the initialisation fork of an unlogged index, which is copied over the main fork after a crash.
+///
+/// # Safety
+/// Called by Postgres with a new unlogged index.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn build_empty(index: pg_sys::Relation) {
+    // SAFETY: as the caller promises.
+    let index = unsafe { Index::from_raw(index) };
+    let meta = empty_meta(index);
+    let mut page = ExclusivePage::extend_init_fork(index);
+    page.create_unlogged(meta::header(), |payload| meta.write(payload));
+    page.log_image();
+}
+
+fn empty_meta(index: Index) -> Meta {
+    Meta::new(opclass::metric(index), u32::try_from(index.column_typmod()).unwrap_or(0))
+}
+
+/// Called for every row of the table.
+///
+/// # Safety
+/// `state` is the [`Build`] that was passed with the callback; the rest is as for `aminsert`.
+#[pg_guard]
+unsafe extern "C-unwind" fn build_row(
+    _index: pg_sys::Relation,
+    tid: pg_sys::ItemPointer,
+    values: *mut pg_sys::Datum,
+    isnull: *mut bool,
+    _is_alive: bool,
+    state: *mut std::ffi::c_void,
+) {
+    // SAFETY: as the caller promises.
+    let (build, tid, value) = unsafe { (&mut *state.cast::<Build>(), tid_of(tid), non_null(values, isnull)) };
+    match value {
+        None => build.null.push(tid),
+        Some(datum) => {
+            // SAFETY: the operator classes are on the type `vector`; the row stays in its buffer during this call.
+            let vector = unsafe { VectorRef::from_datum(datum) };
+            build.add(vector.as_slice(), tid);
+            vector.release();
+        }
+    }
+}
+
+/// An index under construction.
+struct Build {
+    index: Index,
+    meta: Meta,
+    /// Made when the dimensions are known.
+    batch: Option<Batch>,
+    prepared: Vec<f32>,
+    unbounded: ListWriter,
+    nan: ListWriter,
+    null: ListWriter,
+    vectors: u64,
+}
+
+impl Build {
+    fn begin(index: Index) -> Self {
+        let mut meta = empty_meta(index);
+        // Block 0. Its contents follow at the end.
+        let page = ExclusivePage::extend(index);
+        assert_eq!(page.block(), BLOCK, "a new index has no pages");
+        drop(page);
+        Build {
+            index,
+            batch: None,
+            prepared: Vec::new(),
+            unbounded: ListWriter::new(index, Part::Unbounded, meta.take_owner()),
+            nan: ListWriter::new(index, Part::Nan, meta.take_owner()),
+            null: ListWriter::new(index, Part::Null, meta.take_owner()),
+            vectors: 0,
+            meta,
+        }
+    }
+
+    fn add(&mut self, vector: &[f32], tid: Tid) {
+        let dims = vector.len() as u32;
+        check_dims(self.meta.dims, dims);
+        self.meta.dims = dims;
+        self.vectors += 1;
+        match prepare(self.meta.metric, vector, &mut self.prepared) {
+            Placement::Ranked => {
+                let batch = self.batch.get_or_insert_with(|| Batch::new(dims as usize));
+                batch.push(tid, &self.prepared, 0.0);
+                if batch.len() >= self.batch_limit() {
+                    self.seal();
+                }
+            }
+            Placement::Unbounded => self.unbounded.push(tid),
+            Placement::Nan => self.nan.push(tid),
+        }
+    }
+
+    fn batch_limit(&self) -> usize {
+        let doublings = self.meta.segments.len() / SEGMENTS_PER_DOUBLING;
+        let vectors = options::maintenance_bytes() / bytes_per_vector(self.meta.dims as usize);
+        (vectors << doublings).max(MIN_BATCH).min(u32::MAX as usize)
+    }
+
+    /// Makes a segment of the vectors gathered so far.
+    fn seal(&mut self) {
+        let Some(batch) = self.batch.as_mut().filter(|batch| !batch.is_empty()) else { return };
+        Phase::BuildingTree.enter();
+        let id = self.meta.take_owner();
+        let entry: SegmentEntry = write_segment(
+            self.index,
+            &mut AppendUnlogged(self.index),
+            id,
+            &batch.input(self.meta.metric),
+            &BuildOptions { leaf_size: options::leaf_size(self.index), axes: None },
+            maintenance_threads(),
+            &mut |_| (),
+        );
+        self.meta.segments.push(entry);
+        batch.clear();
+        Phase::ScanningTable.enter();
+    }
+
+    /// Writes what is left, the lists and the metapage, and logs everything. Returns the number of rows.
+    fn finish(mut self) -> u64 {
+        progress::report_total(self.batch.as_ref().map_or(0, Batch::len) as u64);
+        self.seal();
+        let rows = self.vectors + self.null.rows;
+        self.meta.unbounded = self.unbounded.finish();
+        self.meta.nan = self.nan.finish();
+        self.meta.null = self.null.finish();
+        let mut page = ExclusivePage::read(self.index, BLOCK);
+        page.create_unlogged(meta::header(), |payload| self.meta.write(payload));
+        drop(page);
+        Phase::WritingLog.enter();
+        log_whole(self.index);
+        rows
+    }
+}
+
+/// Writes a list of row addresses, a page at a time.
+struct ListWriter {
+    index: Index,
+    part: Part,
+    chain: Chain,
+    page: Box<Payload>,
+    on_page: usize,
+    rows: u64,
+}
+
+impl ListWriter {
+    fn new(index: Index, part: Part, owner: u64) -> Self {
+        ListWriter {
+            index,
+            part,
+            chain: Chain { owner, ..Chain::EMPTY },
+            page: Box::new([0; PAYLOAD]),
+            on_page: 0,
+            rows: 0,
+        }
+    }
+
+    fn push(&mut self, tid: Tid) {
+        TidListLayout::set(&mut self.page, self.on_page, tid);
+        self.on_page += 1;
+        self.rows += 1;
+        if self.on_page == TidListLayout::PER_PAGE {
+            self.write_page();
+        }
+    }
+
+    fn finish(mut self) -> Chain {
+        if self.on_page > 0 {
+            self.write_page();
+        }
+        if self.chain.is_empty() {
+            Chain::EMPTY
+        } else {
+            self.chain
+        }
+    }
+
+    fn write_page(&mut self) {
+        let mut page = ExclusivePage::extend(self.index);
+        let block = page.block();
+        let used = self.on_page * Tid::SIZE;
+        page.create_unlogged(PageHeader::new(self.part.kind(), self.chain.owner, self.chain.pages), |payload| {
+            payload[..used].copy_from_slice(&self.page[..used]);
+            used
+        });
+        drop(page);
+        if self.chain.is_empty() {
+            self.chain.head = block;
+        } else {
+            self.link(self.chain.tail, block);
+        }
+        self.chain.tail = block;
+        self.chain.pages += 1;
+        self.on_page = 0;
+    }
+
+    fn link(&self, block: u32, next: u32) {
+        let mut page = ExclusivePage::read(self.index, block);
+        let header = page.header().or_raise(self.index).expect("written before");
+        page.change_unlogged(PageHeader { next, ..header });
+    }
+}

@@ -1,0 +1,269 @@
+//! Chains of pages: the delta, and the lists of rows without a place in distance order.
+//!
+//! Items are appended to the last page. Mostly that takes a share lock on the metapage for a moment and an exclusive
+//! lock on the last page; only a full page, or a first item, locks the metapage exclusively. Lock order: metapage, then
+//! last page.
+
+use bkd::layout::chain::{DeltaLayout, TidListLayout};
+use bkd::layout::meta::{Chain, Meta};
+use bkd::layout::{payload, PageHeader, PageKind, Payload, NO_BLOCK, PAYLOAD};
+use bkd::{Error, Placement, Result, Tid};
+use pgrx::PgSqlErrorCode;
+
+use super::meta::LockedMeta;
+use crate::pg::alloc::{new_page, LiveOwners};
+use crate::pg::buffer::{ExclusivePage, SharedPage, Strategy};
+use crate::pg::index::Index;
+use crate::pg::interrupts::check_for_interrupts;
+use crate::pg::report::OrRaise;
+use crate::pg::wal::WalRecord;
+use crate::types::error::raise;
+
+/// A chain to which rows are appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Delta,
+    Unbounded,
+    Nan,
+    Null,
+}
+
+impl Part {
+    /// Where a vector belongs.
+    pub fn of(placement: Placement) -> Self {
+        match placement {
+            Placement::Ranked => Part::Delta,
+            Placement::Unbounded => Part::Unbounded,
+            Placement::Nan => Part::Nan,
+        }
+    }
+
+    /// Kind of its pages.
+    pub fn kind(self) -> PageKind {
+        match self {
+            Part::Delta => PageKind::Delta,
+            Part::Unbounded | Part::Nan | Part::Null => PageKind::TidList,
+        }
+    }
+
+    pub fn chain(self, meta: &Meta) -> Chain {
+        match self {
+            Part::Delta => meta.delta,
+            Part::Unbounded => meta.unbounded,
+            Part::Nan => meta.nan,
+            Part::Null => meta.null,
+        }
+    }
+
+    fn chain_mut(self, meta: &mut Meta) -> &mut Chain {
+        match self {
+            Part::Delta => &mut meta.delta,
+            Part::Unbounded => &mut meta.unbounded,
+            Part::Nan => &mut meta.nan,
+            Part::Null => &mut meta.null,
+        }
+    }
+}
+
+/// Raises pgvector's error unless vectors of so many dimensions belong into the index.
+pub fn check_dims(expected: u32, dims: u32) {
+    if expected != 0 && expected != dims {
+        raise(PgSqlErrorCode::ERRCODE_DATA_EXCEPTION, format!("expected {expected} dimensions, not {dims}"));
+    }
+}
+
+/// Appends an item. `dims` are those of the row's vector, 0 if it is NULL; `copy` is a recent copy of the metapage.
+pub fn append(index: Index, copy: &Meta, part: Part, dims: u32, item: &[u8]) {
+    let dims_known = copy.dims != 0 || dims == 0;
+    if !(dims_known && append_to_tail(index, part, part.chain(copy), item)) {
+        append_to_locked(index, part, dims, item);
+    }
+}
+
+/// Appends to the last page if that is still the last page and has room.
+fn append_to_tail(index: Index, part: Part, chain: Chain, item: &[u8]) -> bool {
+    if chain.is_empty() || item.len() > PAYLOAD {
+        return false;
+    }
+    let tail = ExclusivePage::read(index, chain.tail);
+    let Some(header) = tail.header().or_raise(index) else { return false };
+    let is_tail =
+        header.kind == part.kind() && header.owner == chain.owner && !header.closed && header.next == NO_BLOCK;
+    if !is_tail || header.used as usize + item.len() > PAYLOAD {
+        return false;
+    }
+    let mut record = WalRecord::begin(index);
+    record.change(&tail, |header, payload| {
+        let start = header.used as usize;
+        payload[start..start + item.len()].copy_from_slice(item);
+        header.used += item.len() as u32;
+    });
+    record.commit();
+    true
+}
+
+/// Appends with the metapage locked: to a last page that somebody else made meanwhile, else to a new one.
+fn append_to_locked(index: Index, part: Part, dims: u32, item: &[u8]) {
+    let mut locked = LockedMeta::lock(index);
+    check_dims(locked.meta.dims, dims);
+    let set_dims = locked.meta.dims == 0 && dims != 0;
+    let chain = part.chain(&locked.meta);
+    if !set_dims && append_to_tail(index, part, chain, item) {
+        return;
+    }
+    if set_dims {
+        locked.meta.dims = dims;
+    }
+    let live = LiveOwners::of(&locked.meta);
+    let owner = if chain.is_empty() { locked.meta.take_owner() } else { chain.owner };
+    let pages = write_item(index, &live, PageHeader::new(part.kind(), owner, chain.pages), item);
+    let (first, last) = (pages[0].block(), pages[pages.len() - 1].block());
+
+    let extended = part.chain_mut(&mut locked.meta);
+    *extended = Chain {
+        owner,
+        head: if chain.is_empty() { first } else { chain.head },
+        tail: last,
+        pages: chain.pages + pages.len() as u32,
+    };
+    let mut record = WalRecord::begin(index);
+    locked.log(&mut record);
+    let old_tail = (!chain.is_empty()).then(|| ExclusivePage::read(index, chain.tail));
+    if let Some(old_tail) = &old_tail {
+        record.change(old_tail, |header, _| header.next = first);
+    }
+    record.commit();
+}
+
+/// Writes an item to new pages that are linked with one another. A crash before they are linked to the chain leaves pages that nothing
+/// points to, which VACUUM finds.
+fn write_item(index: Index, live: &LiveOwners, first: PageHeader, item: &[u8]) -> Vec<ExclusivePage> {
+    let parts = item.chunks(PAYLOAD);
+    let pages: Vec<_> = parts.clone().map(|_| new_page(index, live)).collect();
+    for (position, part) in parts.enumerate() {
+        let header = PageHeader {
+            sequence: first.sequence + position as u32,
+            next: pages.get(position + 1).map_or(NO_BLOCK, ExclusivePage::block),
+            ..first
+        };
+        let mut record = WalRecord::begin(index);
+        record.create(&pages[position], header, |payload| {
+            payload[..part.len()].copy_from_slice(part);
+            part.len()
+        });
+        record.commit();
+    }
+    pages
+}
+
+/// What a walk along a chain follows.
+#[derive(Clone, Copy)]
+pub struct Walk {
+    pub index: Index,
+    pub kind: PageKind,
+    pub strategy: Strategy,
+}
+
+impl Walk {
+    pub fn new(index: Index, kind: PageKind) -> Self {
+        Walk { index, kind, strategy: Strategy::NORMAL }
+    }
+
+    /// Visits the pages of a chain in order, each under its share lock.
+    pub fn pages(self, chain: Chain, mut visit: impl FnMut(u32, &PageHeader, &Payload)) {
+        let mut block = chain.head;
+        for sequence in 0..chain.pages {
+            block = self.page(block, chain.owner, sequence, &mut visit);
+            check_for_interrupts();
+        }
+    }
+
+    /// Visits one page and returns the block of the next.
+    pub fn page(
+        self,
+        block: u32,
+        owner: u64,
+        sequence: u32,
+        visit: &mut impl FnMut(u32, &PageHeader, &Payload),
+    ) -> u32 {
+        let page = SharedPage::read_with(self.index, block, self.strategy);
+        let header = read_header(&page, block, self.kind, owner, sequence).or_raise(self.index);
+        visit(block, &header, payload(&page));
+        header.next
+    }
+}
+
+/// The header of a page that should have this kind, owner and position; errors name the block.
+pub fn read_header(page: &SharedPage, block: u32, kind: PageKind, owner: u64, sequence: u32) -> Result<PageHeader> {
+    PageHeader::read(page)
+        .and_then(|header| header.expect(kind, owner, sequence).map(|()| header))
+        .map_err(|error| Error::corrupt(format!("block {block}: {error}")))
+}
+
+/// Calls `each` with the row addresses of a page of a list, dead ones included.
+pub fn list_items(header: &PageHeader, payload: &Payload, mut each: impl FnMut(usize, Tid)) {
+    for slot in 0..(header.used as usize / Tid::SIZE).min(TidListLayout::PER_PAGE) {
+        each(slot, TidListLayout::get(payload, slot));
+    }
+}
+
+/// Calls `each` with the byte offset and row address of every item that starts on a page of a delta chain.
+pub fn delta_items(layout: &DeltaLayout, header: &PageHeader, payload: &Payload, mut each: impl FnMut(usize, Tid)) {
+    if layout.pages_per_item > 1 {
+        if header.sequence as usize % layout.pages_per_item == 0 {
+            each(0, layout.tid(payload));
+        }
+        return;
+    }
+    for slot in 0..(header.used as usize / layout.item()).min(layout.per_page) {
+        let at = slot * layout.item();
+        each(at, layout.tid(&payload[at..]));
+    }
+}
+
+/// Collects the parts of items that take several pages.
+struct Assembly {
+    layout: DeltaLayout,
+    parts: Vec<u8>,
+}
+
+impl Assembly {
+    /// Adds a page's part; returns the item when it is complete.
+    fn add(&mut self, header: &PageHeader, payload: &Payload) -> Result<Option<&[u8]>> {
+        let position = header.sequence as usize % self.layout.pages_per_item;
+        if position == 0 {
+            self.parts.clear();
+        }
+        self.parts.extend_from_slice(&payload[..header.used as usize]);
+        if position + 1 < self.layout.pages_per_item {
+            return Ok(None);
+        }
+        if self.parts.len() != self.layout.item() {
+            return Err(Error::corrupt(format!("a vector of the delta has {} bytes", self.parts.len())));
+        }
+        Ok(Some(&self.parts))
+    }
+}
+
+/// Reads a delta chain: calls `each` with the row address and the vector of every item that is not dead.
+pub fn read_delta(index: Index, chain: Chain, dims: usize, mut each: impl FnMut(Tid, &[f32])) {
+    let layout = DeltaLayout::new(dims);
+    let mut vector = vec![0.0; dims];
+    let mut take = |item: &[u8]| {
+        let tid = layout.tid(item);
+        if !tid.is_dead() {
+            layout.vector(item, &mut vector);
+            each(tid, &vector);
+        }
+    };
+    let mut assembly = Assembly { layout, parts: Vec::new() };
+    Walk::new(index, PageKind::Delta).pages(chain, |_, header, payload| {
+        if layout.pages_per_item > 1 {
+            if let Some(item) = assembly.add(header, payload).or_raise(index) {
+                take(item);
+            }
+        } else {
+            delta_items(&layout, header, payload, |at, _| take(&payload[at..at + layout.item()]));
+        }
+    });
+}

@@ -1,0 +1,35 @@
+//! The access method's description of itself.
+
+use pgrx::prelude::*;
+use pgrx::{pg_sys, Internal, PgBox};
+
+use super::{build, cost, insert, opclass, options, progress, scan, vacuum, validate};
+
+#[pg_extern(sql = false)]
+fn kdtree_handler(_fcinfo: pg_sys::FunctionCallInfo) -> Internal {
+    // SAFETY: allocates a node of the size that belongs to the tag.
+    let mut am = unsafe { PgBox::<pg_sys::IndexAmRoutine>::alloc_node(pg_sys::NodeTag::T_IndexAmRoutine) };
+    am.amstrategies = opclass::DISTANCE_STRATEGY;
+    am.amsupport = opclass::METRIC_PROC;
+    am.amcanorderbyop = true;
+    // There is no search condition, only an order. Without it the cost is prohibitive.
+    am.amoptionalkey = true;
+    am.amusemaintenanceworkmem = true;
+    am.amparallelvacuumoptions = pg_sys::VACUUM_OPTION_PARALLEL_BULKDEL as u8;
+
+    am.ambuild = Some(build::build);
+    am.ambuildempty = Some(build::build_empty);
+    am.aminsert = Some(insert::insert);
+    am.ambulkdelete = Some(vacuum::bulk_delete);
+    am.amvacuumcleanup = Some(vacuum::cleanup);
+    am.amcostestimate = Some(cost::estimate);
+    am.amoptions = Some(options::options);
+    am.amproperty = Some(validate::property);
+    am.ambuildphasename = Some(progress::build_phase_name);
+    am.amvalidate = Some(validate::validate);
+    am.ambeginscan = Some(scan::begin);
+    am.amrescan = Some(scan::rescan);
+    am.amgettuple = Some(scan::next);
+    am.amendscan = Some(scan::end);
+    Internal::from(Some(am.into_pg_boxed().into_pg().into()))
+}

@@ -1,0 +1,45 @@
+//! What this backend's scans did: shown to users, and a hint for the next scan.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use bkd::ScanStats;
+use pgrx::pg_sys;
+
+use crate::pg::index::Index;
+
+/// Indexes to be remembered. More than that many in one backend are forgotten all at once.
+const MAX_INDEXES: usize = 1024;
+
+#[derive(Default)]
+struct History {
+    last: Option<(pg_sys::Oid, ScanStats)>,
+    rows: HashMap<u32, u64>,
+}
+
+thread_local! {
+    static HISTORY: RefCell<History> = RefCell::default();
+}
+
+/// Remembers a scan that has ended.
+pub fn record(index: Index, stats: ScanStats) {
+    HISTORY.with_borrow_mut(|history| {
+        history.last = Some((index.oid(), stats));
+        if history.rows.len() >= MAX_INDEXES {
+            history.rows.clear();
+        }
+        let rows = history.rows.entry(index.oid().to_u32()).or_default();
+        // One scan that wants less than the others does not make the next one read twice.
+        *rows = stats.rows.max(*rows / 2);
+    });
+}
+
+/// How many rows the next scan of an index is likely to want, going by the last ones.
+pub fn expected_rows(index: Index) -> Option<usize> {
+    HISTORY.with_borrow(|history| history.rows.get(&index.oid().to_u32()).map(|&rows| rows as usize))
+}
+
+/// The last scan that has ended, and its index.
+pub fn last() -> Option<(pg_sys::Oid, ScanStats)> {
+    HISTORY.with_borrow(|history| history.last)
+}

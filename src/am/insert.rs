@@ -1,0 +1,84 @@
+//! Inserting a row: into the delta chain, or into one of the lists.
+
+use bkd::layout::chain::DeltaLayout;
+use bkd::layout::meta::Meta;
+use bkd::{prepare, Placement, Tid};
+use pgrx::prelude::*;
+use pgrx::{itemptr, pg_sys};
+
+use super::chain::{self, Part};
+use super::{meta, seal};
+use crate::pg::index::Index;
+use crate::types::vector::VectorRef;
+
+/// `aminsert`
+///
+/// # Safety
+/// Called by Postgres with an open index, one value and the address of the row.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn insert(
+    index: pg_sys::Relation,
+    values: *mut pg_sys::Datum,
+    isnull: *mut bool,
+    heap_tid: pg_sys::ItemPointer,
+    _heap: pg_sys::Relation,
+    _check_unique: pg_sys::IndexUniqueCheck::Type,
+    _index_unchanged: bool,
+    _index_info: *mut pg_sys::IndexInfo,
+) -> bool {
+    // SAFETY: as the caller promises.
+    let (index, tid, value) = unsafe { (Index::from_raw(index), tid_of(heap_tid), non_null(values, isnull)) };
+    match value {
+        None => append_tid(index, &meta::read(index), Part::Null, 0, tid),
+        Some(datum) => {
+            // SAFETY: the operator classes are on the type `vector`.
+            let vector = unsafe { VectorRef::from_datum(datum) };
+            insert_vector(index, vector.as_slice(), tid);
+            vector.release();
+        }
+    }
+    // No uniqueness to report.
+    false
+}
+
+/// The first value, unless it is NULL.
+///
+/// # Safety
+/// Both arrays have at least one element.
+pub unsafe fn non_null(values: *const pg_sys::Datum, isnull: *const bool) -> Option<pg_sys::Datum> {
+    // SAFETY: as the caller promises.
+    unsafe { (!*isnull).then(|| *values) }
+}
+
+/// A row's address.
+///
+/// # Safety
+/// `tid` points to a valid item pointer.
+pub unsafe fn tid_of(tid: pg_sys::ItemPointer) -> Tid {
+    // SAFETY: as the caller promises.
+    let (block, offset) = unsafe { itemptr::item_pointer_get_both(*tid) };
+    Tid::new(block, offset)
+}
+
+fn insert_vector(index: Index, vector: &[f32], tid: Tid) {
+    let copy = meta::read(index);
+    let dims = vector.len() as u32;
+    chain::check_dims(copy.dims, dims);
+    let mut prepared = Vec::new();
+    match prepare(copy.metric, vector, &mut prepared) {
+        Placement::Ranked => {
+            let layout = DeltaLayout::new(vector.len());
+            let mut item = vec![0; layout.item()];
+            layout.write(&mut item, tid, &prepared);
+            chain::append(index, &copy, Part::Delta, dims, &item);
+            seal::seal_if_due(index, copy.delta.pages);
+        }
+        placement => append_tid(index, &copy, Part::of(placement), dims, tid),
+    }
+}
+
+fn append_tid(index: Index, copy: &Meta, part: Part, dims: u32, tid: Tid) {
+    let mut item = [0; Tid::SIZE];
+    tid.write(&mut item);
+    chain::append(index, copy, part, dims, &item);
+}

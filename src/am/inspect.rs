@@ -1,0 +1,186 @@
+//! Functions that show what an index consists of, and what a scan did.
+
+use bkd::layout::chain::DeltaLayout;
+use bkd::layout::meta::{Chain, Meta};
+use bkd::layout::{PageKind, PAGE_SIZE};
+use pgrx::prelude::*;
+use pgrx::{pg_sys, PgSqlErrorCode};
+
+use super::chain::{delta_items, list_items, Walk};
+use super::{history, meta, segments};
+use crate::pg::index::{Index, OpenIndex};
+use crate::types::error::{raise, raise_with_detail};
+
+/// Name of the access method.
+const METHOD: &std::ffi::CStr = c"kdtree";
+
+type PartRow = (
+    name!(kind, &'static str),
+    name!(vectors, i64),
+    name!(dead, i64),
+    name!(leaves, Option<i64>),
+    name!(coarse_bytes, Option<i64>),
+    name!(fine_bytes, Option<i64>),
+    name!(tid_bytes, Option<i64>),
+    name!(directory_bytes, Option<i64>),
+    name!(total_bytes, i64),
+    name!(dims, Option<i32>),
+    name!(metric, &'static str),
+);
+
+/// What an index consists of: a row for each segment, for the delta, for a delta that is being sealed, and for each list.
+#[pg_extern(sql = false)]
+fn kdtree_stats(
+    index: pg_sys::Oid,
+) -> TableIterator<
+    'static,
+    (
+        name!(kind, &'static str),
+        name!(vectors, i64),
+        name!(dead, i64),
+        name!(leaves, Option<i64>),
+        name!(coarse_bytes, Option<i64>),
+        name!(fine_bytes, Option<i64>),
+        name!(tid_bytes, Option<i64>),
+        name!(directory_bytes, Option<i64>),
+        name!(total_bytes, i64),
+        name!(dims, Option<i32>),
+        name!(metric, &'static str),
+    ),
+> {
+    check_privilege(index);
+    let open = OpenIndex::open(index);
+    let index = open.index();
+    check_is_ours(&open);
+    let meta = meta::read(index);
+    let rows: Vec<PartRow> = segment_rows(index, &meta)
+        .into_iter()
+        .chain(chain_rows(index, &meta))
+        .collect();
+    drop(open);
+    TableIterator::new(rows)
+}
+
+fn segment_rows(index: Index, meta: &Meta) -> Vec<PartRow> {
+    let pages = |range: std::ops::Range<u32>| Some(range.len() as i64 * PAGE_SIZE as i64);
+    let opened = segments::open_all(index, meta);
+    meta.segments
+        .iter()
+        .zip(opened)
+        .map(|(entry, (segment, _))| {
+            (
+                "segment",
+                i64::from(entry.vectors),
+                i64::from(entry.dead),
+                Some(segment.leaves() as i64),
+                pages(segment.leaf_pages()),
+                pages(segment.fine_pages()),
+                pages(segment.tid_pages()),
+                Some(i64::from(entry.directory_bytes)),
+                i64::from(entry.pages) * PAGE_SIZE as i64,
+                dims(meta),
+                meta.metric.name(),
+            )
+        })
+        .collect()
+}
+
+fn chain_rows(index: Index, meta: &Meta) -> Vec<PartRow> {
+    [
+        ("delta", meta.delta, PageKind::Delta),
+        ("sealing", meta.sealing, PageKind::Delta),
+        ("unbounded", meta.unbounded, PageKind::TidList),
+        ("nan", meta.nan, PageKind::TidList),
+        ("null", meta.null, PageKind::TidList),
+    ]
+    .into_iter()
+    .map(|(kind, chain, pages)| {
+        let (items, dead) = count(index, meta, chain, pages);
+        let bytes = i64::from(chain.pages) * PAGE_SIZE as i64;
+        (kind, items, dead, None, None, None, None, None, bytes, dims(meta), meta.metric.name())
+    })
+    .collect()
+}
+
+fn dims(meta: &Meta) -> Option<i32> {
+    (meta.dims != 0).then_some(meta.dims as i32)
+}
+
+/// Items of a chain, and those of them that are dead.
+fn count(index: Index, meta: &Meta, chain: Chain, kind: PageKind) -> (i64, i64) {
+    let (mut items, mut dead) = (0, 0);
+    let layout = DeltaLayout::new(meta.dims as usize);
+    Walk::new(index, kind).pages(chain, |_, header, payload| {
+        let each = |_, tid: bkd::Tid| {
+            items += 1;
+            dead += i64::from(tid.is_dead());
+        };
+        match kind {
+            PageKind::Delta => delta_items(&layout, header, payload, each),
+            _ => list_items(header, payload, each),
+        }
+    });
+    (items, dead)
+}
+
+/// What this backend's last scan of a kdtree index did; a row of NULLs if there was none.
+#[pg_extern(sql = false)]
+fn kdtree_last_scan() -> TableIterator<
+    'static,
+    (
+        name!(index, Option<pg_sys::Oid>),
+        name!(leaves, Option<i64>),
+        name!(leaves_visited, Option<i64>),
+        name!(coarse, Option<i64>),
+        name!(fine, Option<i64>),
+        name!(delta, Option<i64>),
+        name!(rows, Option<i64>),
+        name!(passes, Option<i64>),
+    ),
+> {
+    let last = history::last();
+    let count = |of: fn(&bkd::ScanStats) -> u64| last.map(|(_, stats)| of(&stats) as i64);
+    TableIterator::once((
+        last.map(|(index, _)| index),
+        count(|stats| stats.leaves),
+        count(|stats| stats.leaves_visited),
+        count(|stats| stats.coarse),
+        count(|stats| stats.fine),
+        count(|stats| stats.delta),
+        count(|stats| stats.rows),
+        count(|stats| stats.passes),
+    ))
+}
+
+/// The owner may look, and whoever may read all statistics.
+fn check_privilege(index: pg_sys::Oid) {
+    // SAFETY: catalog lookups.
+    let allowed = unsafe {
+        let user = pg_sys::GetUserId();
+        let is_in = |role: u32| pg_sys::has_privs_of_role(user, pg_sys::Oid::from(role));
+        is_in(pg_sys::ROLE_PG_READ_ALL_STATS)
+            || is_in(pg_sys::ROLE_PG_STAT_SCAN_TABLES)
+            || pg_sys::pg_class_ownercheck(index, user)
+    };
+    if !allowed {
+        raise_with_detail(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            "permission denied for kdtree_stats",
+            "Only the owner of an index and members of pg_read_all_stats or pg_stat_scan_tables may look into it.",
+        );
+    }
+}
+
+fn check_is_ours(open: &OpenIndex) {
+    // SAFETY: a catalog lookup.
+    let method = unsafe { pg_sys::get_am_oid(METHOD.as_ptr(), true) };
+    if !open.is_index_of(method) {
+        raise(PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE, format!("\"{}\" is not a kdtree index", open.index().name()));
+    }
+    if open.is_foreign_temporary() {
+        raise(
+            PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            "cannot access temporary indexes of other sessions",
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! The metapage: reading it, and changing it under its lock.
+//!
+//! # Why a scan needs no lock but this one
+//! A scan copies the metapage under a share lock and reads everything that it names without any further lock than the share lock
+//! on each page. That is safe because
+//! - pages of sealed segments never change, except for row addresses that VACUUM overwrites with [`bkd::Tid::DEAD`];
+//! - chains only grow at their end; what is appended after the copy was made belongs to rows that the scan's snapshot
+//!   does not see;
+//! - what a segment or chain is replaced by lies in other pages. The old pages stay as they are until the transaction id that was
+//!   next at that moment precedes all snapshots, so until no scan that may have copied the old metapage runs;
+//! - a row address that VACUUM removes, in pages that the scan reads or (after a replacement) no longer in those, belonged
+//!   to a row that is dead to all snapshots. If the heap gives the address to a new row, the snapshot does not see that one.
+//!
+//! The last point holds for MVCC snapshots only; scans with others are refused. Should one of the others ever fail, the
+//! owner number in every page turns what would be a wrong answer into an error.
+
+use bkd::layout::meta::{Meta, Retired, META_OWNER};
+use bkd::layout::{payload, PageHeader, PageKind, NO_BLOCK};
+
+use crate::pg::buffer::{ExclusivePage, Page, SharedPage};
+use crate::pg::index::Index;
+use crate::pg::report::OrRaise;
+use crate::pg::wal::WalRecord;
+
+/// The metapage's block.
+pub const BLOCK: u32 = 0;
+
+/// A copy of the metapage as it is now.
+pub fn read(index: Index) -> Meta {
+    parse(&SharedPage::read(index, BLOCK)).or_raise(index)
+}
+
+/// The header of the metapage.
+pub fn header() -> PageHeader {
+    PageHeader::new(PageKind::Meta, META_OWNER, 0)
+}
+
+fn parse(page: &Page) -> bkd::Result<Meta> {
+    PageHeader::read(page)?.expect(PageKind::Meta, META_OWNER, 0)?;
+    Meta::read(payload(page))
+}
+
+/// The metapage, locked for a change.
+#[must_use]
+pub struct LockedMeta {
+    page: ExclusivePage,
+    /// What it will say once [`LockedMeta::log`] is part of a committed record.
+    pub meta: Meta,
+}
+
+impl LockedMeta {
+    pub fn lock(index: Index) -> Self {
+        let page = ExclusivePage::read(index, BLOCK);
+        let meta = parse(&page).or_raise(index);
+        LockedMeta { page, meta }
+    }
+
+    /// Adds the changed metapage to a record.
+    pub fn log(&self, record: &mut WalRecord) {
+        record.change(&self.page, |header, payload| header.used = self.meta.write(payload) as u32);
+    }
+
+    /// Logs the changed metapage alone and unlocks it.
+    pub fn commit(self, index: Index) {
+        let mut record = WalRecord::begin(index);
+        self.log(&mut record);
+        record.commit();
+    }
+}
+
+/// The "transaction id" of an owner whose pages are still being written.
+const RESERVED: u64 = u64::MAX;
+
+/// Takes an owner for a segment that is going to be built. Until the segment is in the list, an entry among the retired ones
+/// keeps its pages from being recycled: it names no page and never comes of age.
+pub fn reserve_owner(meta: &mut Meta) -> u64 {
+    let owner = meta.take_owner();
+    meta.retired.push(Retired::Chain { owner, head: NO_BLOCK, xid: RESERVED });
+    owner
+}
+
+/// Gives up the owners that were reserved, also those that an error or a crash left behind. Under the structure lock only.
+pub fn drop_reservations(meta: &mut Meta) {
+    meta.retired.retain(|retired| !is_reservation(retired));
+}
+
+/// Whether an entry only reserves an owner.
+pub fn is_reservation(retired: &Retired) -> bool {
+    retired.xid() == RESERVED
+}

@@ -1,0 +1,147 @@
+//! Index options (`WITH (...)`) and settings (`kdtree.*`).
+
+use std::ffi::CStr;
+use std::sync::OnceLock;
+
+use pgrx::prelude::*;
+use pgrx::{pg_sys, GucContext, GucFlags, GucRegistry, GucSetting, PgSqlErrorCode};
+
+use crate::pg::index::Index;
+use crate::types::error::raise_with_detail;
+
+/// `leaf_size`: the engine chooses.
+const LEAF_SIZE_AUTO: i32 = 0;
+const LEAF_SIZE_MIN: i32 = 16;
+const LEAF_SIZE_MAX: i32 = 65_536;
+
+/// `delta_size`, in kilobytes.
+const DELTA_SIZE_DEFAULT: i32 = 4096;
+const DELTA_SIZE_MIN: i32 = 64;
+const DELTA_SIZE_MAX: i32 = i32::MAX;
+/// Index option not given: the setting decides.
+const DELTA_SIZE_UNSET: i32 = -1;
+
+static DELTA_SIZE: GucSetting<i32> = GucSetting::<i32>::new(DELTA_SIZE_DEFAULT);
+
+static KIND: OnceLock<pg_sys::relopt_kind::Type> = OnceLock::new();
+
+/// The options as Postgres keeps them with the open relation.
+#[repr(C)]
+struct Options {
+    varlena_header: i32,
+    leaf_size: i32,
+    delta_size: i32,
+}
+
+/// Registers settings and index options. Called once, when the library is loaded.
+pub fn register() {
+    GucRegistry::define_int_guc(
+        c"kdtree.delta_size",
+        c"Size up to which a kdtree index keeps new rows outside of its trees.",
+        c"Rows beyond it are sealed into a tree by the INSERT that exceeds it. The index option delta_size has precedence.",
+        &DELTA_SIZE,
+        DELTA_SIZE_MIN,
+        DELTA_SIZE_MAX,
+        GucContext::Userset,
+        GucFlags::UNIT_KB,
+    );
+    // SAFETY: plain registrations, at the time for which they are made.
+    unsafe {
+        pg_sys::MarkGUCPrefixReserved(c"kdtree".as_ptr());
+        let kind = pg_sys::add_reloption_kind();
+        let lock = pg_sys::AccessExclusiveLock as i32;
+        pg_sys::add_int_reloption(
+            kind,
+            c"leaf_size".as_ptr(),
+            c"Vectors of a leaf, 0 for what suits the dimensions".as_ptr(),
+            LEAF_SIZE_AUTO,
+            LEAF_SIZE_AUTO,
+            LEAF_SIZE_MAX,
+            lock,
+        );
+        pg_sys::add_int_reloption(
+            kind,
+            c"delta_size".as_ptr(),
+            c"Size in kilobytes up to which new rows are kept outside of the trees".as_ptr(),
+            DELTA_SIZE_UNSET,
+            DELTA_SIZE_MIN,
+            DELTA_SIZE_MAX,
+            lock,
+        );
+        KIND.get_or_init(|| kind);
+    }
+}
+
+/// `amoptions`
+///
+/// # Safety
+/// Called by Postgres with an array of options, or 0.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn options(reloptions: pg_sys::Datum, validate: bool) -> *mut pg_sys::bytea {
+    let integer = |name: &'static CStr, offset: usize| pg_sys::relopt_parse_elt {
+        optname: name.as_ptr(),
+        opttype: pg_sys::relopt_type::RELOPT_TYPE_INT,
+        offset: offset as i32,
+    };
+    let elements = [
+        integer(c"leaf_size", std::mem::offset_of!(Options, leaf_size)),
+        integer(c"delta_size", std::mem::offset_of!(Options, delta_size)),
+    ];
+    let kind = *KIND.get().expect("options are registered when the library is loaded");
+    // SAFETY: the elements describe `Options`, which is what build_reloptions allocates.
+    let parsed = unsafe {
+        pg_sys::build_reloptions(
+            reloptions,
+            validate,
+            kind,
+            size_of::<Options>(),
+            elements.as_ptr(),
+            elements.len() as i32,
+        )
+        .cast::<Options>()
+    };
+    if validate {
+        // SAFETY: either null or just allocated.
+        if let Some(options) = unsafe { parsed.as_ref() } {
+            check_leaf_size(options.leaf_size);
+        }
+    }
+    parsed.cast()
+}
+
+/// The range has a hole, which Postgres' own check cannot express.
+fn check_leaf_size(leaf_size: i32) {
+    if leaf_size != LEAF_SIZE_AUTO && leaf_size < LEAF_SIZE_MIN {
+        raise_with_detail(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("value {leaf_size} out of bounds for option \"leaf_size\""),
+            format!("Valid values are {LEAF_SIZE_AUTO} (automatic) and from \"{LEAF_SIZE_MIN}\" to \"{LEAF_SIZE_MAX}\"."),
+        );
+    }
+}
+
+fn of(index: &Index) -> Option<&Options> {
+    // SAFETY: null, or what `options` returned; it lives with the open relation.
+    unsafe { index.options().cast::<Options>().as_ref() }
+}
+
+/// Vectors of a leaf, if the index says so.
+pub fn leaf_size(index: Index) -> Option<usize> {
+    let size = of(&index)?.leaf_size;
+    (size != LEAF_SIZE_AUTO).then_some(size as usize)
+}
+
+/// Bytes of the delta chain beyond which it is sealed.
+pub fn delta_bytes(index: Index) -> u64 {
+    let kilobytes = match of(&index) {
+        Some(options) if options.delta_size != DELTA_SIZE_UNSET => options.delta_size,
+        _ => DELTA_SIZE.get(),
+    };
+    kilobytes as u64 * 1024
+}
+
+/// Bytes that a maintenance command may use (`maintenance_work_mem`).
+pub fn maintenance_bytes() -> usize {
+    // SAFETY: a setting of this backend, read on its main thread.
+    unsafe { pg_sys::maintenance_work_mem as usize * 1024 }
+}

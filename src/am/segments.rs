@@ -1,0 +1,187 @@
+//! Opened segments: directories are decoded once per backend and kept, pages are read from shared buffers.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bkd::layout::meta::{Meta, SegmentEntry};
+use bkd::layout::{blob, payload, PageKind, Payload};
+use bkd::{Directory, Error, PageRead, Result, Segment};
+
+use super::chain::read_header;
+use crate::pg::buffer::SharedPage;
+use crate::pg::index::{FileId, Index};
+use crate::pg::interrupts::check_for_interrupts;
+use crate::pg::report::OrRaise;
+
+/// Memory that a backend keeps directories in, about. The segments of the index that was used last stay in any case.
+const CACHE_BYTES: usize = 256 << 20;
+
+/// Reads the pages of a segment.
+pub struct SegmentPages {
+    index: Index,
+    segment: Arc<Segment>,
+}
+
+impl SegmentPages {
+    pub fn new(index: Index, segment: Arc<Segment>) -> Self {
+        SegmentPages { index, segment }
+    }
+
+    /// A page in its buffer, checked to be the right one.
+    #[inline]
+    fn read(&self, kind: PageKind, sequence: u32) -> Result<SegmentPage> {
+        let block = self.segment.block(sequence);
+        let page = SharedPage::read(self.index, block);
+        read_header(&page, block, kind, self.segment.id(), sequence)?;
+        Ok(SegmentPage(page))
+    }
+}
+
+impl PageRead for SegmentPages {
+    type Page<'a> = SegmentPage;
+
+    #[inline]
+    fn page(&self, kind: PageKind, sequence: u32) -> Result<SegmentPage> {
+        self.read(kind, sequence)
+    }
+}
+
+/// A segment's page in shared buffers.
+pub struct SegmentPage(SharedPage);
+
+impl Deref for SegmentPage {
+    type Target = Payload;
+
+    #[inline]
+    fn deref(&self) -> &Payload {
+        payload(&self.0)
+    }
+}
+
+/// All segments of an index, ready to be read.
+pub fn open_all(index: Index, meta: &Meta) -> Vec<(Arc<Segment>, SegmentPages)> {
+    let segments = CACHE.with_borrow_mut(|cache| cache.take(index.file()));
+    let opened = open_with(index, meta, segments);
+    CACHE.with_borrow_mut(|cache| cache.put(index.file(), meta.segments.iter().copied().zip(opened.iter().cloned())));
+    opened.into_iter().map(|segment| (segment.clone(), SegmentPages::new(index, segment))).collect()
+}
+
+/// One segment, without keeping it.
+pub fn open(index: Index, meta: &Meta, entry: &SegmentEntry) -> Arc<Segment> {
+    Arc::new(read_segment(index, meta, entry).or_raise(index))
+}
+
+/// Opens what is not open yet. The cache is not borrowed here, because reading may raise an error.
+fn open_with(index: Index, meta: &Meta, mut known: HashMap<u64, Cached>) -> Vec<Arc<Segment>> {
+    let mut opened = Vec::with_capacity(meta.segments.len());
+    for entry in &meta.segments {
+        opened.push(match known.remove(&entry.id) {
+            Some(cached) if cached.is_of(entry) => cached.segment,
+            _ => open(index, meta, entry),
+        });
+        check_for_interrupts();
+    }
+    opened
+}
+
+fn read_segment(index: Index, meta: &Meta, entry: &SegmentEntry) -> Result<Segment> {
+    let directory = read_directory(index, entry.id, entry.directory, entry.directory_bytes)?;
+    if (directory.metric, directory.dims) != (meta.metric, meta.dims) {
+        return Err(Error::corrupt(format!("segment {} is of another metric or dimension than the index", entry.id)));
+    }
+    // Checked once here, so that no damaged number makes a scan read beyond the end of the file.
+    let blocks = index.blocks();
+    if directory.extents.iter().any(|extent| extent.start.saturating_add(extent.blocks) > blocks) {
+        return Err(Error::corrupt(format!("segment {} names blocks beyond the end of the index", entry.id)));
+    }
+    let segment = Segment::open(entry.id, directory)?;
+    if segment.vectors() != entry.vectors {
+        return Err(Error::corrupt(format!(
+            "segment {} has {} vectors, the metapage says {}",
+            entry.id,
+            segment.vectors(),
+            entry.vectors
+        )));
+    }
+    Ok(segment)
+}
+
+/// Reads and decodes a directory.
+pub fn read_directory(index: Index, owner: u64, first: u32, bytes: u32) -> Result<Directory> {
+    let mut encoded = Vec::new();
+    let walked = walk_directory(index, owner, first, bytes, |_, used| encoded.extend_from_slice(used))?;
+    if encoded.len() != bytes as usize {
+        return Err(Error::corrupt(format!(
+            "directory of segment {owner} has {} bytes on {walked} pages, the metapage says {bytes}",
+            encoded.len()
+        )));
+    }
+    Directory::decode(&encoded)
+}
+
+/// Visits the pages of a directory: their blocks and what they hold. Returns their number.
+pub fn walk_directory(
+    index: Index,
+    owner: u64,
+    first: u32,
+    bytes: u32,
+    mut visit: impl FnMut(u32, &[u8]),
+) -> Result<u32> {
+    let pages = blob::pages(bytes as usize) as u32;
+    let mut block = first;
+    for sequence in 0..pages {
+        let page = SharedPage::read(index, block);
+        let header = read_header(&page, block, PageKind::Directory, owner, sequence)?;
+        visit(block, &payload(&page)[..header.used as usize]);
+        block = header.next;
+    }
+    Ok(pages)
+}
+
+thread_local! {
+    static CACHE: RefCell<Cache> = RefCell::default();
+}
+
+/// A segment and what the metapage said of it: owner numbers start anew in a new file, and a file may get the number of one that was
+/// dropped.
+struct Cached {
+    entry: SegmentEntry,
+    segment: Arc<Segment>,
+}
+
+impl Cached {
+    fn is_of(&self, entry: &SegmentEntry) -> bool {
+        // `dead` changes over time.
+        SegmentEntry { dead: 0, ..self.entry } == SegmentEntry { dead: 0, ..*entry }
+    }
+}
+
+/// The segments of the indexes that this backend has used.
+#[derive(Default)]
+struct Cache {
+    /// Most recently used last.
+    indexes: Vec<(FileId, HashMap<u64, Cached>)>,
+}
+
+impl Cache {
+    fn take(&mut self, file: FileId) -> HashMap<u64, Cached> {
+        match self.indexes.iter().position(|(other, _)| *other == file) {
+            Some(at) => self.indexes.remove(at).1,
+            None => HashMap::new(),
+        }
+    }
+
+    fn put(&mut self, file: FileId, segments: impl Iterator<Item = (SegmentEntry, Arc<Segment>)>) {
+        let segments = segments.map(|(entry, segment)| (entry.id, Cached { entry, segment })).collect();
+        self.indexes.push((file, segments));
+        while self.indexes.len() > 1 && self.memory() > CACHE_BYTES {
+            self.indexes.remove(0);
+        }
+    }
+
+    fn memory(&self) -> usize {
+        self.indexes.iter().flat_map(|(_, segments)| segments.values()).map(|cached| cached.segment.memory()).sum()
+    }
+}

@@ -1,0 +1,167 @@
+//! Checking operator classes (`amvalidate`) and answering what an index can do (`amproperty`).
+
+use std::ffi::{c_char, CStr};
+
+use pgrx::prelude::*;
+use pgrx::{pg_sys, PgSqlErrorCode};
+
+use super::opclass::{metric_of, DISTANCE_STRATEGY, METRIC_PROC};
+
+/// `pg_amop.amoppurpose` of an operator for ORDER BY.
+const PURPOSE_ORDER: c_char = b'o' as c_char;
+
+/// `amvalidate`: an operator class is one distance operator that returns `float8`, for ORDER BY, and one support function
+/// that names a metric.
+///
+/// # Safety
+/// Called by Postgres.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn validate(opclass: pg_sys::Oid) -> bool {
+    let class = OpClass::read(opclass);
+    let mut problems = Vec::new();
+    class.check_operators(&mut problems);
+    class.check_procedures(&mut problems);
+    for problem in &problems {
+        ereport!(
+            PgLogLevel::INFO,
+            PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
+            format!("operator class \"{}\" of access method kdtree {problem}", class.name)
+        );
+    }
+    problems.is_empty()
+}
+
+/// `amproperty`: Postgres leaves it to the access method whether a column can be ordered by distance.
+///
+/// # Safety
+/// Called by Postgres with valid pointers.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn property(
+    _index: pg_sys::Oid,
+    attribute: i32,
+    property: pg_sys::IndexAMProperty::Type,
+    _name: *const c_char,
+    result: *mut bool,
+    is_null: *mut bool,
+) -> bool {
+    let known = attribute > 0 && property == pg_sys::IndexAMProperty::AMPROP_DISTANCE_ORDERABLE;
+    if known {
+        // SAFETY: as the caller promises.
+        unsafe {
+            *result = true;
+            *is_null = false;
+        }
+    }
+    known
+}
+
+struct OpClass {
+    name: String,
+    family: pg_sys::Oid,
+    input: pg_sys::Oid,
+}
+
+impl OpClass {
+    fn read(oid: pg_sys::Oid) -> Self {
+        let cache = pg_sys::SysCacheIdentifier::CLAOID as i32;
+        // SAFETY: a row of pg_opclass, released when its fields have been copied.
+        unsafe {
+            let tuple = pg_sys::SearchSysCache1(cache, oid.into());
+            if tuple.is_null() {
+                panic!("cache lookup failed for operator class {}", oid.to_u32());
+            }
+            let form = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_opclass>();
+            let class = OpClass {
+                name: CStr::from_ptr((*form).opcname.data.as_ptr()).to_string_lossy().into_owned(),
+                family: (*form).opcfamily,
+                input: (*form).opcintype,
+            };
+            pg_sys::ReleaseSysCache(tuple);
+            class
+        }
+    }
+
+    fn check_operators(&self, problems: &mut Vec<String>) {
+        let operators: Vec<pg_sys::FormData_pg_amop> =
+            family_members(pg_sys::SysCacheIdentifier::AMOPSTRATEGY, self.family);
+        for operator in &operators {
+            let name = operator_name(operator.amopopr);
+            if operator.amopstrategy != DISTANCE_STRATEGY as i16 {
+                problems.push(format!(
+                    "contains operator {name} with invalid strategy number {}",
+                    operator.amopstrategy
+                ));
+            }
+            if operator.amoppurpose != PURPOSE_ORDER {
+                problems.push(format!("contains operator {name}, which is not FOR ORDER BY"));
+            }
+            // SAFETY: a catalog lookup.
+            let result = unsafe { pg_sys::get_op_rettype(operator.amopopr) };
+            if operator.amoplefttype != operator.amoprighttype || result != pg_sys::FLOAT8OID {
+                problems.push(format!("contains operator {name} with wrong signature"));
+            }
+        }
+        if !operators.iter().any(|operator| {
+            operator.amopstrategy == DISTANCE_STRATEGY as i16 && operator.amoplefttype == self.input
+        }) {
+            problems.push(format!("is missing operator {DISTANCE_STRATEGY}"));
+        }
+    }
+
+    fn check_procedures(&self, problems: &mut Vec<String>) {
+        let procedures: Vec<pg_sys::FormData_pg_amproc> =
+            family_members(pg_sys::SysCacheIdentifier::AMPROCNUM, self.family);
+        for procedure in &procedures {
+            let name = procedure_name(procedure.amproc);
+            if procedure.amprocnum != METRIC_PROC as i16 {
+                problems.push(format!(
+                    "contains function {name} with invalid support number {}",
+                    procedure.amprocnum
+                ));
+            } else if !is_metric_signature(procedure.amproc) {
+                problems.push(format!("contains function {name} with wrong signature for support number {METRIC_PROC}"));
+            // SAFETY: the signature was just checked.
+            } else if unsafe { metric_of(procedure.amproc) }.is_none() {
+                problems.push(format!("contains function {name}, which does not return the number of a metric"));
+            }
+        }
+        if !procedures.iter().any(|procedure| {
+            procedure.amprocnum == METRIC_PROC as i16 && procedure.amproclefttype == self.input
+        }) {
+            problems.push(format!("is missing support function {METRIC_PROC}"));
+        }
+    }
+}
+
+/// Rows of pg_amop or pg_amproc that belong to a family.
+fn family_members<T: Copy>(cache: pg_sys::SysCacheIdentifier::Type, family: pg_sys::Oid) -> Vec<T> {
+    let none = pg_sys::Datum::from(0);
+    // SAFETY: both caches have the family as their first key, and `T` is the row type of the cache.
+    unsafe {
+        let list = pg_sys::SearchSysCacheList(cache as i32, 1, family.into(), none, none);
+        let members = (*list).members.as_slice((*list).n_members as usize);
+        let rows = members.iter().map(|&member| *pg_sys::GETSTRUCT(&raw mut (*member).tuple).cast::<T>()).collect();
+        pg_sys::ReleaseCatCacheList(list);
+        rows
+    }
+}
+
+/// Whether a function takes nothing and returns an integer.
+fn is_metric_signature(procedure: pg_sys::Oid) -> bool {
+    // SAFETY: catalog lookups; the argument types are not used.
+    unsafe {
+        let mut arguments = std::ptr::null_mut();
+        let mut count = 0;
+        pg_sys::get_func_signature(procedure, &mut arguments, &mut count) == pg_sys::INT4OID && count == 0
+    }
+}
+
+fn operator_name(operator: pg_sys::Oid) -> String {
+    // SAFETY: returns a NUL-terminated string in the current memory context.
+    unsafe { CStr::from_ptr(pg_sys::format_operator(operator)) }.to_string_lossy().into_owned()
+}
+
+fn procedure_name(procedure: pg_sys::Oid) -> String {
+    // SAFETY: returns a NUL-terminated string in the current memory context.
+    unsafe { CStr::from_ptr(pg_sys::format_procedure(procedure)) }.to_string_lossy().into_owned()
+}

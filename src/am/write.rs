@@ -1,0 +1,139 @@
+//! Writing a segment: the engine builds it on threads, this thread puts its pages into the index.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
+
+use bkd::layout::meta::SegmentEntry;
+use bkd::layout::{blob, PageHeader, PageKind, Payload, NO_BLOCK};
+use bkd::{build, BuildOptions, Directory, Error, Extent, Input, PageSink, Progress};
+
+use crate::pg::alloc::{new_page, LiveOwners};
+use crate::pg::buffer::ExclusivePage;
+use crate::pg::index::Index;
+use crate::pg::report::OrRaise;
+use crate::pg::threads;
+use crate::pg::wal::WalRecord;
+
+/// Where new pages come from, and whether each is logged.
+pub trait PageWriter {
+    /// Writes a new page somewhere and returns its block.
+    fn write(&mut self, header: PageHeader, payload: &[u8]) -> u32;
+}
+
+/// For an index under construction: at the end of the file, which is logged as a whole when it is complete.
+pub struct AppendUnlogged(pub Index);
+
+impl PageWriter for AppendUnlogged {
+    fn write(&mut self, header: PageHeader, payload: &[u8]) -> u32 {
+        let mut page = ExclusivePage::extend(self.0);
+        page.create_unlogged(header, |bytes| copy(payload, bytes));
+        page.block()
+    }
+}
+
+/// For an index in use: recycled pages first, each logged.
+pub struct RecycleLogged {
+    pub index: Index,
+    pub live: LiveOwners,
+}
+
+impl PageWriter for RecycleLogged {
+    fn write(&mut self, header: PageHeader, payload: &[u8]) -> u32 {
+        let page = new_page(self.index, &self.live);
+        let mut record = WalRecord::begin(self.index);
+        record.create(&page, header, |bytes| copy(payload, bytes));
+        record.commit();
+        page.block()
+    }
+}
+
+fn copy(from: &[u8], to: &mut Payload) -> usize {
+    to[..from.len()].copy_from_slice(from);
+    from.len()
+}
+
+/// Builds a segment of the vectors in `input` and writes it with the owner number `id`. `on_progress` is told now and then how many
+/// vectors are done.
+pub fn write_segment(
+    index: Index,
+    writer: &mut dyn PageWriter,
+    id: u64,
+    input: &Input<'_>,
+    options: &BuildOptions<'_>,
+    threads: usize,
+    on_progress: &mut dyn FnMut(u64),
+) -> SegmentEntry {
+    let progress = Progress::default();
+    let mut extents = Extents::default();
+    let built = threads::run(
+        threads,
+        || progress.cancel.store(true, Ordering::Relaxed),
+        |pages| build(input, options, &progress, &mut ToMainThread(pages)),
+        |page: FinishedPage| {
+            let header = PageHeader::new(page.kind, id, extents.pages());
+            extents.push(writer.write(header, &page.payload[..page.used]));
+            on_progress(progress.vectors_done.load(Ordering::Relaxed));
+        },
+    );
+    let mut directory = built.or_raise(index);
+    let data_pages = extents.pages();
+    directory.extents = extents.extents;
+    let (first, bytes) = write_directory(index, writer, id, &directory);
+    SegmentEntry {
+        id,
+        directory: first,
+        directory_bytes: bytes,
+        vectors: input.tids.len() as u32,
+        dead: 0,
+        pages: data_pages + blob::pages(bytes as usize) as u32,
+    }
+}
+
+/// Writes the directory, last page first, because each page names the next. Returns its first block and its length.
+fn write_directory(index: Index, writer: &mut dyn PageWriter, id: u64, directory: &Directory) -> (u32, u32) {
+    let encoded = directory.encode().or_raise(index);
+    let parts: Vec<&[u8]> = blob::parts(&encoded).collect();
+    let mut next = NO_BLOCK;
+    for (sequence, part) in parts.into_iter().enumerate().rev() {
+        let header = PageHeader { next, ..PageHeader::new(PageKind::Directory, id, sequence as u32) };
+        next = writer.write(header, part);
+    }
+    (next, encoded.len() as u32)
+}
+
+/// A page on its way from the threads that build to the one that writes.
+struct FinishedPage {
+    kind: PageKind,
+    payload: Box<Payload>,
+    used: usize,
+}
+
+struct ToMainThread(SyncSender<FinishedPage>);
+
+impl PageSink for ToMainThread {
+    fn append(&mut self, kind: PageKind, payload: &Payload, used: usize) -> bkd::Result<()> {
+        // The main thread is gone only if it raised an error.
+        self.0.send(FinishedPage { kind, payload: Box::new(*payload), used }).map_err(|_| Error::Cancelled)
+    }
+}
+
+/// The blocks of a segment so far.
+#[derive(Default)]
+struct Extents {
+    extents: Vec<Extent>,
+    pages: u32,
+}
+
+impl Extents {
+    fn pages(&self) -> u32 {
+        self.pages
+    }
+
+    fn push(&mut self, block: u32) {
+        self.pages += 1;
+        match self.extents.last_mut() {
+            Some(last) if last.start + last.blocks == block => last.blocks += 1,
+            _ => self.extents.push(Extent { start: block, blocks: 1 }),
+        }
+    }
+}

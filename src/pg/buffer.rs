@@ -1,0 +1,246 @@
+//! Pages in shared buffers: pinned and locked for as long as a value lives.
+//!
+//! Reading a page is the hot path of a scan, thousands of times a query. The generated bindings guard each C call against
+//! `longjmp` by itself; here the calls that belong together share one guard, so a page costs two guards instead of four.
+
+use std::ops::Deref;
+use std::ptr::NonNull;
+
+use bkd::layout::{PAGE_SIZE, PageHeader, NO_BLOCK};
+use pgrx::pg_sys;
+
+use super::index::Index;
+use super::report::OrRaise;
+
+/// The bindings' own declarations, without the guard around each call.
+mod unguarded {
+    use pgrx::pg_sys;
+    use std::ffi::c_int;
+
+    unsafe extern "C-unwind" {
+        pub fn ReadBufferExtended(
+            relation: pg_sys::Relation,
+            fork: pg_sys::ForkNumber::Type,
+            block: pg_sys::BlockNumber,
+            mode: pg_sys::ReadBufferMode::Type,
+            strategy: pg_sys::BufferAccessStrategy,
+        ) -> pg_sys::Buffer;
+        pub fn LockBuffer(buffer: pg_sys::Buffer, mode: c_int);
+        pub fn UnlockReleaseBuffer(buffer: pg_sys::Buffer);
+    }
+}
+
+const _: () = assert!(PAGE_SIZE == pg_sys::BLCKSZ as usize);
+
+/// The bytes of a page.
+pub type Page = [u8; PAGE_SIZE];
+
+/// Which buffers a long series of reads may use.
+#[derive(Clone, Copy)]
+pub struct Strategy(pg_sys::BufferAccessStrategy);
+
+impl Strategy {
+    /// All of them.
+    pub const NORMAL: Strategy = Strategy(std::ptr::null_mut());
+
+    /// The ring that VACUUM was given.
+    ///
+    /// # Safety
+    /// `strategy` is null or stays valid while this is used.
+    pub unsafe fn from_raw(strategy: pg_sys::BufferAccessStrategy) -> Self {
+        Strategy(strategy)
+    }
+}
+
+/// A pinned and locked buffer.
+struct Locked {
+    buffer: pg_sys::Buffer,
+    page: NonNull<Page>,
+}
+
+impl Locked {
+    #[inline]
+    fn read(index: Index, block: u32, strategy: Strategy, mode: u32) -> Self {
+        // Postgres would take this number for a request to extend the relation.
+        Self::existing(index, block);
+        let relation = index.raw();
+        // SAFETY: the relation is open; the closure holds nothing that a longjmp could leave undone, and the pin that an
+        // error in LockBuffer would leave belongs to the transaction that the error aborts.
+        let buffer = unsafe {
+            pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                let buffer = unguarded::ReadBufferExtended(
+                    relation,
+                    pg_sys::ForkNumber::MAIN_FORKNUM,
+                    block,
+                    pg_sys::ReadBufferMode::RBM_NORMAL,
+                    strategy.0,
+                );
+                unguarded::LockBuffer(buffer, mode as i32);
+                buffer
+            })
+        };
+        // SAFETY: the buffer was just pinned and locked.
+        unsafe { Self::from_raw(buffer) }
+    }
+
+    #[inline]
+    fn existing(index: Index, block: u32) {
+        if block == NO_BLOCK {
+            Err(bkd::Error::corrupt("a pointer to a page is missing")).or_raise(index)
+        }
+    }
+
+    /// # Safety
+    /// The buffer is pinned and locked by us, and nobody else will release it.
+    #[inline]
+    unsafe fn from_raw(buffer: pg_sys::Buffer) -> Self {
+        // SAFETY: the page of a pinned buffer stays where it is.
+        let page = unsafe { NonNull::new_unchecked(pg_sys::BufferGetPage(buffer).cast::<Page>()) };
+        Locked { buffer, page }
+    }
+
+    #[inline]
+    fn page(&self) -> &Page {
+        // SAFETY: pinned, and locked at least against writers, for as long as `self` lives.
+        unsafe { self.page.as_ref() }
+    }
+}
+
+impl Drop for Locked {
+    #[inline]
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: `self` owns one pin and the lock; the closure holds nothing that needs undoing.
+            unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| unguarded::UnlockReleaseBuffer(self.buffer)) }
+        }
+    }
+}
+
+/// A page that nobody changes while this lives.
+#[must_use]
+pub struct SharedPage(Locked);
+
+impl SharedPage {
+    /// Reads and share-locks a block.
+    #[inline]
+    pub fn read(index: Index, block: u32) -> Self {
+        Self::read_with(index, block, Strategy::NORMAL)
+    }
+
+    /// The same within a ring of buffers.
+    #[inline]
+    pub fn read_with(index: Index, block: u32, strategy: Strategy) -> Self {
+        SharedPage(Locked::read(index, block, strategy, pg_sys::BUFFER_LOCK_SHARE))
+    }
+}
+
+impl Deref for SharedPage {
+    type Target = Page;
+
+    #[inline]
+    fn deref(&self) -> &Page {
+        self.0.page()
+    }
+}
+
+/// A page that nobody else reads or changes while this lives. Changes go through [`super::wal`].
+#[must_use]
+pub struct ExclusivePage {
+    locked: Locked,
+    block: u32,
+}
+
+impl ExclusivePage {
+    /// Reads and exclusively locks a block.
+    pub fn read(index: Index, block: u32) -> Self {
+        Self::read_with(index, block, Strategy::NORMAL)
+    }
+
+    /// The same within a ring of buffers.
+    pub fn read_with(index: Index, block: u32, strategy: Strategy) -> Self {
+        ExclusivePage { locked: Locked::read(index, block, strategy, pg_sys::BUFFER_LOCK_EXCLUSIVE), block }
+    }
+
+    /// Reads and exclusively locks a block unless somebody else holds a lock on it.
+    pub fn try_read(index: Index, block: u32) -> Option<Self> {
+        Locked::existing(index, block);
+        // SAFETY: the relation is open; the buffer is either locked and owned by the result, or released.
+        unsafe {
+            let buffer = pg_sys::ReadBuffer(index.raw(), block);
+            if pg_sys::ConditionalLockBuffer(buffer) {
+                return Some(ExclusivePage { locked: Locked::from_raw(buffer), block });
+            }
+            pg_sys::ReleaseBuffer(buffer);
+        }
+        None
+    }
+
+    /// Appends a block of zeros to the relation.
+    pub fn extend(index: Index) -> Self {
+        Self::extend_fork(index, pg_sys::ForkNumber::MAIN_FORKNUM)
+    }
+
+    /// Appends a block of zeros to the initialisation fork of an unlogged relation.
+    pub fn extend_init_fork(index: Index) -> Self {
+        Self::extend_fork(index, pg_sys::ForkNumber::INIT_FORKNUM)
+    }
+
+    fn extend_fork(index: Index, fork: pg_sys::ForkNumber::Type) -> Self {
+        let relation = index.raw();
+        // Two backends must not take the same end of the file for theirs.
+        let lock = !index.is_local();
+        let mode = pg_sys::ExclusiveLock as i32;
+        // SAFETY: the relation is open; after an error Postgres releases lock and pin with the transaction.
+        unsafe {
+            if lock {
+                pg_sys::LockRelationForExtension(relation, mode);
+            }
+            let buffer = pg_sys::ReadBufferExtended(
+                relation,
+                fork,
+                pg_sys::InvalidBlockNumber,
+                pg_sys::ReadBufferMode::RBM_NORMAL,
+                std::ptr::null_mut(),
+            );
+            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_EXCLUSIVE as i32);
+            if lock {
+                pg_sys::UnlockRelationForExtension(relation, mode);
+            }
+            let block = pg_sys::BufferGetBlockNumber(buffer);
+            ExclusivePage { locked: Locked::from_raw(buffer), block }
+        }
+    }
+
+    /// The block's number.
+    pub fn block(&self) -> u32 {
+        self.block
+    }
+
+    /// Our header, or `None` if the page was never written.
+    pub fn header(&self) -> bkd::Result<Option<PageHeader>> {
+        // SAFETY: a pinned page.
+        if unsafe { pg_sys::PageIsNew(self.locked.page.as_ptr().cast()) } {
+            return Ok(None);
+        }
+        PageHeader::read(self).map(Some)
+    }
+
+    pub(super) fn buffer(&self) -> pg_sys::Buffer {
+        self.locked.buffer
+    }
+
+    /// The page itself, to be changed without a WAL record of its own.
+    pub(super) fn page_mut(&mut self) -> &mut Page {
+        // SAFETY: exclusively locked for as long as `self` lives, and borrowed from it.
+        unsafe { self.locked.page.as_mut() }
+    }
+}
+
+impl Deref for ExclusivePage {
+    type Target = Page;
+
+    #[inline]
+    fn deref(&self) -> &Page {
+        self.locked.page()
+    }
+}

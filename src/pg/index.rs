@@ -1,0 +1,160 @@
+//! An open index relation.
+
+use std::ffi::CStr;
+
+use pgrx::pg_sys;
+
+/// Postgres' `InvalidSubTransactionId`.
+const NO_SUBTRANSACTION: pg_sys::SubTransactionId = 0;
+
+/// Identifies the file of a relation. TRUNCATE, REINDEX and so on give a relation a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileId {
+    tablespace: u32,
+    database: u32,
+    relation: u32,
+}
+
+/// An index relation, opened and locked by the caller of the access method.
+#[derive(Clone, Copy, Debug)]
+pub struct Index {
+    relation: pg_sys::Relation,
+}
+
+impl Index {
+    /// Wraps an open relation.
+    ///
+    /// # Safety
+    /// `relation` is an open index, and stays open for as long as this value or a copy of it is used.
+    #[inline]
+    pub unsafe fn from_raw(relation: pg_sys::Relation) -> Self {
+        Index { relation }
+    }
+
+    /// The relation, for calls to Postgres.
+    #[inline]
+    pub fn raw(self) -> pg_sys::Relation {
+        self.relation
+    }
+
+    #[inline]
+    fn data(&self) -> &pg_sys::RelationData {
+        // SAFETY: the relation is open, see `from_raw`; Postgres keeps an open relation's descriptor in place.
+        unsafe { &*self.relation }
+    }
+
+    fn class(&self) -> &pg_sys::FormData_pg_class {
+        // SAFETY: an open relation has its pg_class row.
+        unsafe { &*self.data().rd_rel }
+    }
+
+    /// Name without schema, for messages.
+    pub fn name(self) -> String {
+        // SAFETY: NameData is NUL-terminated.
+        unsafe { CStr::from_ptr(self.class().relname.data.as_ptr()) }.to_string_lossy().into_owned()
+    }
+
+    pub fn oid(self) -> pg_sys::Oid {
+        self.data().rd_id
+    }
+
+    /// The file in which the index lies at present.
+    pub fn file(self) -> FileId {
+        let node = self.data().rd_node;
+        FileId {
+            tablespace: node.spcNode.to_u32(),
+            database: node.dbNode.to_u32(),
+            relation: node.relNode.to_u32(),
+        }
+    }
+
+    /// Length in blocks.
+    pub fn blocks(self) -> u32 {
+        // SAFETY: the relation is open.
+        unsafe { pg_sys::RelationGetNumberOfBlocksInFork(self.relation, pg_sys::ForkNumber::MAIN_FORKNUM) }
+    }
+
+    /// Whether changes must be in the WAL (`RelationNeedsWAL`).
+    pub fn needs_wal(self) -> bool {
+        let data = self.data();
+        // SAFETY: a setting, which is constant while the server runs.
+        let wal_level = unsafe { pg_sys::wal_level };
+        let new_file = data.rd_createSubid != NO_SUBTRANSACTION
+            || data.rd_firstRelfilenodeSubid != NO_SUBTRANSACTION;
+        self.class().relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT
+            && (wal_level >= pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32 || !new_file)
+    }
+
+    /// Whether no other backend can see the relation (`RELATION_IS_LOCAL`).
+    pub fn is_local(self) -> bool {
+        self.data().rd_islocaltemp || self.data().rd_createSubid != NO_SUBTRANSACTION
+    }
+
+    /// The type modifier of the indexed column: its dimensions, or a negative number.
+    pub fn column_typmod(self) -> i32 {
+        // SAFETY: an index has at least one attribute.
+        unsafe { (*(*self.data().rd_att).attrs.as_ptr()).atttypmod }
+    }
+
+    /// The parsed `WITH` options, or null if there are none.
+    pub fn options(self) -> *const pg_sys::bytea {
+        self.data().rd_options
+    }
+
+    /// Counts a scan for pg_stat_user_indexes (`pgstat_count_index_scan`).
+    pub fn count_scan(self) {
+        // SAFETY: the statistics entry belongs to the open relation.
+        unsafe {
+            if (*self.relation).pgstat_info.is_null() {
+                if !(*self.relation).pgstat_enabled {
+                    return;
+                }
+                pg_sys::pgstat_assoc_relation(self.relation);
+            }
+            (*(*self.relation).pgstat_info).t_counts.t_numscans += 1;
+        }
+    }
+}
+
+/// A relation that we opened ourselves, of whatever kind.
+#[must_use]
+pub struct OpenIndex(Index);
+
+impl OpenIndex {
+    /// Opens and locks a relation for reading. Raises an error if there is none.
+    pub fn open(oid: pg_sys::Oid) -> Self {
+        // SAFETY: an open relation is what `relation_open` returns.
+        OpenIndex(unsafe { Index::from_raw(pg_sys::relation_open(oid, pg_sys::AccessShareLock as i32)) })
+    }
+
+    /// Opens an index that the planner has locked already.
+    pub fn open_locked(oid: pg_sys::Oid) -> Self {
+        // SAFETY: as above.
+        OpenIndex(unsafe { Index::from_raw(pg_sys::relation_open(oid, pg_sys::NoLock as i32)) })
+    }
+
+    /// The relation; not to be used after this is dropped.
+    pub fn index(&self) -> Index {
+        self.0
+    }
+
+    /// Whether the relation is an index, with storage, of this access method.
+    pub fn is_index_of(&self, method: pg_sys::Oid) -> bool {
+        let class = self.0.class();
+        class.relkind as u8 == pg_sys::RELKIND_INDEX && class.relam == method
+    }
+
+    /// Whether the relation is a temporary one of another session, whose pages are out of reach.
+    pub fn is_foreign_temporary(&self) -> bool {
+        self.0.class().relpersistence as u8 == pg_sys::RELPERSISTENCE_TEMP && !self.0.data().rd_islocaltemp
+    }
+}
+
+impl Drop for OpenIndex {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: we opened it. The lock stays until the transaction ends, as usual.
+            unsafe { pg_sys::relation_close(self.0.raw(), pg_sys::NoLock as i32) }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Errors of the engine as Postgres errors.
+
+use bkd::Error;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{pg_sys, PgLogLevel, PgSqlErrorCode};
+
+use super::index::Index;
+
+/// Raises an ERROR with everything that a user may want to know.
+#[cold]
+#[track_caller]
+pub fn raise_with_hint(
+    code: PgSqlErrorCode,
+    message: impl Into<String>,
+    detail: impl Into<String>,
+    hint: impl Into<String>,
+) -> ! {
+    ErrorReport::new(code, message.into(), "").set_detail(detail).set_hint(hint).report(PgLogLevel::ERROR);
+    unreachable!("an ERROR does not return")
+}
+
+/// What to do with an engine error that concerns an index.
+pub trait OrRaise<T> {
+    /// The value, or the error as a Postgres ERROR that names the index.
+    fn or_raise(self, index: Index) -> T;
+}
+
+impl<T> OrRaise<T> for bkd::Result<T> {
+    #[inline]
+    #[track_caller]
+    fn or_raise(self, index: Index) -> T {
+        match self {
+            Ok(value) => value,
+            Err(error) => raise_engine_error(index, error),
+        }
+    }
+}
+
+#[cold]
+#[track_caller]
+fn raise_engine_error(index: Index, error: Error) -> ! {
+    let name = index.name();
+    match error {
+        // On a standby, VACUUM of the primary may recycle pages under a scan: WAL of extensions has no conflict records.
+        // Page owners are checked, so the scan notices.
+        Error::Corrupt(what) if in_recovery() => raise_with_hint(
+            PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+            format!("index \"{name}\" changed while it was being read on a standby"),
+            what,
+            "Run the query again. Setting hot_standby_feedback avoids this. If it happens always, REINDEX the index on the primary.",
+        ),
+        Error::Corrupt(what) => raise_with_hint(
+            PgSqlErrorCode::ERRCODE_INDEX_CORRUPTED,
+            format!("index \"{name}\" is corrupted"),
+            what,
+            "Please REINDEX it.",
+        ),
+        Error::TooLarge(what) => crate::types::error::raise_with_detail(
+            PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            format!("index \"{name}\" cannot hold this"),
+            what,
+        ),
+        // Only an interrupt cancels the engine's work, and that raises an error of its own.
+        Error::Cancelled => unreachable!("the engine was cancelled without an error"),
+    }
+}
+
+fn in_recovery() -> bool {
+    // SAFETY: reads shared memory that every backend is attached to.
+    unsafe { pg_sys::RecoveryInProgress() }
+}

@@ -1,0 +1,118 @@
+//! Work on threads beside the backend's own.
+//!
+//! Postgres knows nothing of threads. Three rules keep it safe: worker threads see plain memory only and never call
+//! Postgres; every signal is blocked on them, so that handlers run on the main thread; they end before the call that
+//! made them returns.
+
+use std::sync::mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
+
+use pgrx::{pg_sys, PgSqlErrorCode};
+
+use super::interrupts::check_for_interrupts;
+use crate::types::error::raise;
+
+/// How long the main thread sleeps at most before it looks whether the query was cancelled.
+const POLL: Duration = Duration::from_millis(10);
+
+/// Messages that may wait for the main thread.
+const BACKLOG: usize = 64;
+
+/// How many threads a maintenance command may use.
+pub fn maintenance_threads() -> usize {
+    // SAFETY: a setting of this backend, read on its main thread.
+    let helpers = unsafe { pg_sys::max_parallel_maintenance_workers }.max(0) as usize;
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+    (helpers + 1).min(cores)
+}
+
+/// Runs `work` in a pool of `threads` threads, while the calling thread receives what it sends.
+///
+/// If `receive` (or an interrupt) raises an error, `cancel` is called so that `work` ends soon, and the error goes on when it
+/// has. Sending fails from then on.
+pub fn run<M: Send, T: Send>(
+    threads: usize,
+    cancel: impl Fn(),
+    work: impl FnOnce(SyncSender<M>) -> T + Send,
+    mut receive: impl FnMut(M),
+) -> T {
+    thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(BACKLOG);
+        // Dropped before the scope waits for the thread, with the receiver or after it: both end the work.
+        let guard = CallOnUnwind(&cancel);
+        let worker = spawn_without_signals(scope, move || in_pool(threads, || work(sender)));
+        serve(receiver, &mut receive);
+        drop(guard);
+        match worker.join() {
+            Ok(Ok(result)) => result,
+            Ok(Err(error)) => raise(
+                PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
+                format!("could not start threads for an index build: {error}"),
+            ),
+            Err(panic) => raise(
+                PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+                format!("a thread of an index build failed: {}", panic_message(&*panic)),
+            ),
+        }
+    })
+}
+
+/// Receives until all senders are gone.
+fn serve<M>(receiver: Receiver<M>, receive: &mut impl FnMut(M)) {
+    loop {
+        match receiver.recv_timeout(POLL) {
+            Ok(message) => receive(message),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        check_for_interrupts();
+    }
+}
+
+/// Runs `work` in a pool of its own, whose threads have ended on return.
+fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T, rayon::ThreadPoolBuildError> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_scoped(|thread| thread.run(), |pool| pool.install(work))
+}
+
+/// Starts a thread with all signals blocked. Threads that it starts inherit the mask.
+fn spawn_without_signals<'scope, T: Send + 'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> ScopedJoinHandle<'scope, T> {
+    // SAFETY: plain libc calls on initialised signal sets; the mask is restored before anything else happens.
+    let spawned = unsafe {
+        let mut all = std::mem::zeroed::<libc::sigset_t>();
+        let mut before = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
+        let spawned = thread::Builder::new().name("kdtree build".into()).spawn_scoped(scope, work);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
+        spawned
+    };
+    match spawned {
+        Ok(handle) => handle,
+        Err(error) => raise(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
+            format!("could not start a thread for an index build: {error}"),
+        ),
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("unknown panic")
+}
+
+struct CallOnUnwind<'a, F: Fn()>(&'a F);
+
+impl<F: Fn()> Drop for CallOnUnwind<'_, F> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            (self.0)();
+        }
+    }
+}
