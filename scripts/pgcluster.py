@@ -17,6 +17,7 @@ it stays on disk until `python3 scripts/pgcluster.py remove NAME`.
 import argparse
 import atexit
 import contextlib
+import itertools
 import os
 import secrets
 import shutil
@@ -321,11 +322,11 @@ def _alive(pid: int) -> bool:
 # Command line ------------------------------------------------------------------------------------------
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace, command: list[str]) -> int:
     tree = pgtree.prepare(arguments.pg_config)
     settings = dict(setting.split("=", 1) for setting in arguments.set)
     cluster = Cluster(arguments.name, tree, settings=settings)
-    command = arguments.command or [tree.program("psql")]
+    command = command or [tree.program("psql")]
     with cluster:
         environment = {**os.environ, **cluster.environment(arguments.dbname)}
         # Ctrl-C is for the command (it cancels a query in psql); we go on waiting for it.
@@ -339,7 +340,11 @@ def _run(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _remove(arguments: argparse.Namespace) -> None:
+def _prepare(arguments: argparse.Namespace, _: list[str]) -> None:
+    print(pgtree.prepare(arguments.pg_config).pg_config)
+
+
+def _remove(arguments: argparse.Namespace, _: list[str]) -> None:
     cluster = Cluster(arguments.name, pgtree.prepare(arguments.pg_config, install=False))
     if cluster.in_use():
         raise RuntimeError(f"a server is running in {cluster.data}; end the program that started it first")
@@ -353,23 +358,27 @@ def main() -> int:
     commands = parser.add_subparsers(required=True)
 
     prepare = commands.add_parser("prepare", help="make the private tree, print its pg_config")
-    prepare.set_defaults(do=lambda arguments: print(pgtree.prepare(arguments.pg_config).pg_config))
+    prepare.set_defaults(do=_prepare)
 
-    run = commands.add_parser("run", help="start a cluster, run a command (psql if none), stop it")
+    run = commands.add_parser(
+        "run",
+        help="start a cluster, run a command (psql if none), stop it",
+        usage="%(prog)s [options] NAME [-- COMMAND ...]",
+    )
     run.add_argument("name")
     run.add_argument("--dbname", default="postgres")
     run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a server setting")
     run.add_argument("--temporary", action="store_true", help="remove the cluster afterwards")
-    run.add_argument("command", nargs="*", help="after --")
     run.set_defaults(do=_run)
 
     remove = commands.add_parser("remove", help="remove a cluster and its data")
     remove.add_argument("name")
     remove.set_defaults(do=_remove)
 
-    arguments = parser.parse_args()
+    own = list(itertools.takewhile(lambda word: word != "--", sys.argv[1:]))
+    arguments = parser.parse_args(own)
     try:
-        return arguments.do(arguments) or 0
+        return arguments.do(arguments, sys.argv[2 + len(own) :]) or 0
     except (RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
