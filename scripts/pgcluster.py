@@ -79,8 +79,7 @@ class Cluster:
     def initialise(self) -> None:
         """initdb: trust on the private socket, a password for TCP, UTF-8, C collation."""
         self._make_home()
-        # The directory is closed to everybody else, so the file need not be.
-        self._password_file.write_text(secrets.token_hex(16))
+        serveruser.write_file(self._password_file, secrets.token_hex(16))
         serveruser.run(
             [self.tree.program("initdb"), "-D", self.data, "-U", SUPERUSER, "-E", "UTF8"]
             + ["--locale=C.UTF-8", "--auth-local=trust", "--auth-host=scram-sha-256"]
@@ -196,9 +195,8 @@ class Cluster:
             **self.settings,
         }
         lines = [f"{name} = '{_quoted(value)}'\n" for name, value in settings.items()]
-        path = self.data / "kdvector.conf"
-        path.write_text("# Written anew at every start; ALTER SYSTEM overrides it.\n" + "".join(lines))
-        path.chmod(0o644)
+        head = "# Written anew at every start; ALTER SYSTEM overrides it.\n"
+        serveruser.write_file(self.data / "kdvector.conf", head + "".join(lines))
 
     def _wait_until_ready(self) -> None:
         """The server says in its pid file when it accepts connections, as pg_ctl reads it there."""
@@ -260,7 +258,7 @@ class Cluster:
         """A streaming standby of this running cluster, not started yet."""
         other = Cluster(name, self.tree, settings=self.settings, log_dir=self.log.parent, **kwargs)
         other._make_home()
-        shutil.copy(self._password_file, other._password_file)
+        serveruser.write_file(other._password_file, self._password_file.read_text())
         serveruser.run(
             [self.tree.program("pg_basebackup"), "--pgdata", other.data, "--write-recovery-conf"]
             + ["--checkpoint=fast", "--dbname", self.conninfo()]

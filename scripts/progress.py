@@ -10,31 +10,28 @@ import psycopg
 
 
 class Line:
-    """One line of progress: rewritten in place on a terminal, a new line every ten seconds in a log."""
+    """One line of progress: written over again on a terminal, growing every ten seconds in a log."""
 
     def __init__(self, label: str):
-        self.label = label
-        self.began = time.monotonic()
-        self._interval = 0.2 if sys.stdout.isatty() else 10.0
-        self._next = self.began + self._interval
-        print(f"  {label} ...", end="" if sys.stdout.isatty() else "\n", flush=True)
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.began
+        self._terminal = sys.stdout.isatty()
+        self._label = f"  {label} ..."
+        self._began = time.monotonic()
+        self._interval = 0.2 if self._terminal else 10.0
+        self._next = self._began + self._interval
+        print(self._label, end="", flush=True)
 
     def update(self, text: str) -> None:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + self._interval
-            self._write(f"{text} ({self.seconds:.0f} s)", end="" if sys.stdout.isatty() else "\n")
+            self._write(f" {text} ({now - self._began:.0f} s)" + ("" if self._terminal else " ..."))
 
     def done(self, text: str = "") -> None:
-        self._write(f"{text} ({self.seconds:.1f} s)".lstrip(), end="\n")
+        self._write(f"{' ' if text else ''}{text} ({time.monotonic() - self._began:.1f} s)\n")
 
-    def _write(self, text: str, end: str) -> None:
-        start = "\r\033[K" if sys.stdout.isatty() else ""
-        print(f"{start}  {self.label} ... {text}", end=end, flush=True)
+    def _write(self, text: str) -> None:
+        start = f"\r\033[K{self._label}" if self._terminal else ""
+        print(start + text, end="", flush=True)
 
 
 @contextmanager

@@ -61,6 +61,14 @@ def run(command: list[str], **kwargs) -> str:
     return done.stdout
 
 
+def write_file(path: Path, text: str) -> None:
+    """Writes a file that the server's user owns and nobody else can read."""
+    path.write_text(text)
+    path.chmod(0o600)
+    if os.geteuid() == 0:
+        os.chown(path, owner().pw_uid, owner().pw_gid)
+
+
 def make_directory(path: Path) -> Path:
     """Makes a directory of the server's user, readable by nobody else."""
     path.mkdir(parents=True, mode=0o700)
