@@ -63,3 +63,40 @@ unsafe impl BoxRet for Vector {
         unsafe { fcinfo.return_raw_datum(self.into_datum()) }
     }
 }
+
+/// Defines a SQL function of two vectors of equal dimensions that returns `double precision`, for `$distance` of their
+/// elements. Its symbol is `$name` and `_wrapper`.
+///
+/// This is what `#[pg_extern]` would define, less its iterator over arguments and its switch of memory contexts. Distances
+/// are computed for every row of a sequential scan; there those two took 13 of 49 ns a row of three dimensions.
+macro_rules! distance_function {
+    ($(#[$doc:meta])* $name:ident, $distance:expr) => {
+        mod $name {
+            use super::*;
+            use crate::types::vector::{check_same_dims, VectorRef};
+            use pgrx::{pg_guard, pg_sys};
+
+            #[doc(hidden)]
+            #[export_name = concat!("pg_finfo_", stringify!($name), "_wrapper")]
+            pub extern "C" fn calling_convention() -> &'static pg_sys::Pg_finfo_record {
+                const VERSION_1: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+                &VERSION_1
+            }
+
+            $(#[$doc])*
+            #[export_name = concat!(stringify!($name), "_wrapper")]
+            #[pg_guard]
+            pub unsafe extern "C-unwind" fn call(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+                // SAFETY: the SQL declaration says STRICT and two arguments of type `vector`; they outlive the call.
+                let (a, b) = unsafe {
+                    let arguments = (*fcinfo).args.as_slice(2);
+                    (VectorRef::from_datum(arguments[0].value), VectorRef::from_datum(arguments[1].value))
+                };
+                check_same_dims(&a, &b);
+                let distance: f64 = ($distance)(a.as_slice(), b.as_slice());
+                distance.to_bits().into()
+            }
+        }
+    };
+}
+pub(super) use distance_function;

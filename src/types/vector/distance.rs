@@ -17,59 +17,42 @@
 
 use std::f64::consts::PI;
 
-use pgrx::pg_extern;
+use super::abi::distance_function;
+use super::kernels;
 
-use super::{check_same_dims, kernels, VectorArg};
-
-/// `l2_distance(vector, vector)`, operator `<->`
-#[pg_extern(sql = false)]
-fn l2_distance(a: VectorArg<'_>, b: VectorArg<'_>) -> f64 {
-    apply(a, b, l2)
+distance_function! {
+    /// `l2_distance(vector, vector)`, operator `<->`
+    l2_distance, l2
 }
 
-/// `vector_l2_squared_distance(vector, vector)`
-#[pg_extern(sql = false)]
-fn vector_l2_squared_distance(a: VectorArg<'_>, b: VectorArg<'_>) -> f64 {
-    apply(a, b, |a, b| kernels::squared_l2(a, b).into())
+distance_function! {
+    /// `vector_l2_squared_distance(vector, vector)`
+    vector_l2_squared_distance, |a, b| kernels::squared_l2(a, b).into()
 }
 
-/// `inner_product(vector, vector)`
-#[pg_extern(sql = false)]
-fn inner_product(a: VectorArg<'_>, b: VectorArg<'_>) -> f64 {
-    apply(a, b, |a, b| kernels::dot(a, b).into())
+distance_function! {
+    /// `inner_product(vector, vector)`
+    inner_product, |a, b| kernels::dot(a, b).into()
 }
 
-/// `vector_negative_inner_product(vector, vector)`, operator `<#>`
-#[pg_extern(sql = false)]
-fn vector_negative_inner_product(a: VectorArg<'_>, b: VectorArg<'_>) -> f64 {
-    apply(a, b, negative_inner_product)
+distance_function! {
+    /// `vector_negative_inner_product(vector, vector)`, operator `<#>`
+    vector_negative_inner_product, negative_inner_product
 }
 
-/// `cosine_distance(vector, vector)`, operator `<=>`
-#[pg_extern(sql = false)]
-fn cosine_distance(a: VectorArg<'_>, b: VectorArg<'_>) -> f64 {
-    apply(a, b, cosine)
+distance_function! {
+    /// `cosine_distance(vector, vector)`, operator `<=>`
+    cosine_distance, cosine
 }
 
-/// `l1_distance(vector, vector)`, operator `<+>`
-#[pg_extern(sql = false)]
-fn l1_distance(a: VectorArg<'_>, b: VectorArg<'_>) -> f64 {
-    apply(a, b, |a, b| kernels::l1(a, b).into())
+distance_function! {
+    /// `l1_distance(vector, vector)`, operator `<+>`
+    l1_distance, |a, b| kernels::l1(a, b).into()
 }
 
-/// `vector_spherical_distance(vector, vector)`
-#[pg_extern(sql = false)]
-fn vector_spherical_distance(a: VectorArg<'_>, b: VectorArg<'_>) -> f64 {
-    apply(a, b, |a, b| f64::from(kernels::dot(a, b)).clamp(-1.0, 1.0).acos() / PI)
-}
-
-/// Reads two arguments of equal dimensions and computes their distance.
-#[inline(always)]
-fn apply(a: VectorArg, b: VectorArg, distance: impl Fn(&[f32], &[f32]) -> f64) -> f64 {
-    let a = a.get();
-    let b = b.get();
-    check_same_dims(&a, &b);
-    distance(a.as_slice(), b.as_slice())
+distance_function! {
+    /// `vector_spherical_distance(vector, vector)`
+    vector_spherical_distance, |a, b| f64::from(kernels::dot(a, b)).clamp(-1.0, 1.0).acos() / PI
 }
 
 /// What `<->` returns for elements of equal length.
