@@ -174,6 +174,7 @@ impl Build {
     fn seal(&mut self) {
         let Some(batch) = self.batch.as_mut().filter(|batch| !batch.is_empty()) else { return };
         Phase::BuildingTree.enter();
+        progress::report_total(batch.len() as u64);
         let id = self.meta.take_owner();
         let entry: SegmentEntry = write_segment(
             self.index,
@@ -182,7 +183,7 @@ impl Build {
             &batch.input(self.meta.metric),
             &BuildOptions { leaf_size: options::leaf_size(self.index), axes: None },
             maintenance_threads(),
-            &mut |_| (),
+            &mut progress::report_done,
         );
         self.meta.segments.push(entry);
         batch.clear();
@@ -191,7 +192,6 @@ impl Build {
 
     /// Writes what is left, the lists and the metapage, and logs everything. Returns the number of rows.
     fn finish(mut self) -> u64 {
-        progress::report_total(self.batch.as_ref().map_or(0, Batch::len) as u64);
         self.seal();
         let rows = self.vectors + self.null.rows;
         self.meta.unbounded = self.unbounded.finish();

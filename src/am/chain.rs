@@ -65,9 +65,10 @@ impl Part {
     }
 }
 
-/// Raises pgvector's error unless vectors of so many dimensions belong into the index.
+/// Raises pgvector's error unless vectors of so many dimensions belong into the index. 0 stands for dimensions that are not known
+/// yet, and for those of a NULL.
 pub fn check_dims(expected: u32, dims: u32) {
-    if expected != 0 && expected != dims {
+    if expected != 0 && dims != 0 && expected != dims {
         raise(PgSqlErrorCode::ERRCODE_DATA_EXCEPTION, format!("expected {expected} dimensions, not {dims}"));
     }
 }

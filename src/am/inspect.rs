@@ -7,7 +7,8 @@ use pgrx::prelude::*;
 use pgrx::{pg_sys, PgSqlErrorCode};
 
 use super::chain::{delta_items, list_items, Walk};
-use super::{history, meta, segments};
+use super::segments::{open_all, Opened};
+use super::{history, meta};
 use crate::pg::index::{Index, OpenIndex};
 use crate::types::error::{raise, raise_with_detail};
 
@@ -63,11 +64,11 @@ fn kdtree_stats(
 
 fn segment_rows(index: Index, meta: &Meta) -> Vec<PartRow> {
     let pages = |range: std::ops::Range<u32>| Some(range.len() as i64 * PAGE_SIZE as i64);
-    let opened = segments::open_all(index, meta);
+    let opened = open_all(index, meta);
     meta.segments
         .iter()
         .zip(opened)
-        .map(|(entry, (segment, _))| {
+        .map(|(entry, Opened { segment, .. })| {
             (
                 "segment",
                 i64::from(entry.vectors),

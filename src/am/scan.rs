@@ -12,10 +12,11 @@
 //! Between calls a scan holds no pin and no lock, only memory. [`super::meta`] says why it needs no more.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bkd::layout::meta::{Chain, Meta};
 use bkd::layout::PageKind;
-use bkd::{Everything, Placement, Query, ScanStats, Search, Tid};
+use bkd::{Everything, Placement, Query, ScanStats, Search, Segment, Tid};
 use pgrx::prelude::*;
 use pgrx::{itemptr, pg_sys, PgMemoryContexts, PgSqlErrorCode};
 
@@ -281,7 +282,7 @@ fn ranked(index: Index, meta: &Meta, query: Query) -> VecDeque<Step> {
     for chain in [meta.sealing, meta.delta] {
         read_delta(index, chain, meta.dims as usize, |tid, vector| delta.push((query.bound(vector), tid)));
     }
-    let mut search = Search::new(query, open_all(index, meta), delta);
+    let mut search = Search::new(query, segments(index, meta), delta);
     if let Some(rows) = history::expected_rows(index) {
         search.expect(rows);
     }
@@ -298,9 +299,13 @@ fn all(index: Index, meta: &Meta, order: Order) -> VecDeque<Step> {
     [
         Step::List(ListRows::new(index, meta.unbounded), order),
         Step::Delta(delta.into_iter(), order),
-        Step::Everything(Everything::new(open_all(index, meta)), order),
+        Step::Everything(Everything::new(segments(index, meta)), order),
     ]
     .into()
+}
+
+fn segments(index: Index, meta: &Meta) -> Vec<(Arc<Segment>, SegmentPages)> {
+    open_all(index, meta).into_iter().map(|opened| (opened.segment.clone(), opened.pages(index))).collect()
 }
 
 fn check_same_dims(meta: &Meta, query: &[f32]) {

@@ -25,7 +25,7 @@ use bkd::{export, BuildOptions};
 
 use super::batch::{bytes_per_vector, Batch};
 use super::meta::{self, LockedMeta};
-use super::segments::{open, SegmentPages};
+use super::segments::open;
 use super::write::{write_segment, RecycleLogged};
 use super::{chain, options, space};
 use crate::pg::alloc::{next_xid, LiveOwners};
@@ -118,9 +118,8 @@ pub fn rebuild(lock: &StructureLock, chain: Option<Chain>, replaced: &[SegmentEn
         chain::read_delta(index, meta.sealing, meta.dims as usize, |tid, vector| batch.push(tid, vector, 0.0));
     }
     for entry in replaced {
-        let segment = open(index, &meta, entry);
-        let pages = SegmentPages::new(index, segment.clone());
-        export(&segment, &pages, &mut check_for_interrupts, &mut |vector, slack, tid| batch.push(tid, vector, slack))
+        let opened = open(index, &meta, entry);
+        export(&opened.segment, &opened.pages(index), &mut check_for_interrupts, &mut |vector, slack, tid| batch.push(tid, vector, slack))
             .or_raise(index);
     }
     let segment = (!batch.is_empty()).then(|| {

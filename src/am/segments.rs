@@ -1,8 +1,9 @@
 //! Opened segments: directories are decoded once per backend and kept, pages are read from shared buffers.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bkd::layout::meta::{Meta, SegmentEntry};
@@ -10,7 +11,7 @@ use bkd::layout::{blob, payload, PageKind, Payload};
 use bkd::{Directory, Error, PageRead, Result, Segment};
 
 use super::chain::read_header;
-use crate::pg::buffer::SharedPage;
+use crate::pg::buffer::{RecentBuffer, SharedPage};
 use crate::pg::index::{FileId, Index};
 use crate::pg::interrupts::check_for_interrupts;
 use crate::pg::report::OrRaise;
@@ -18,25 +19,40 @@ use crate::pg::report::OrRaise;
 /// Memory that a backend keeps directories in, about. The segments of the index that was used last stay in any case.
 const CACHE_BYTES: usize = 256 << 20;
 
+/// One in so many pages is looked up anew in each scan, so that Postgres sees that it is in use.
+const REFRESH: u32 = 16;
+
+/// A segment, and where its pages were found.
+#[derive(Clone)]
+pub struct Opened {
+    pub segment: Arc<Segment>,
+    recent: Rc<[RecentBuffer]>,
+}
+
+impl Opened {
+    fn new(segment: Segment) -> Self {
+        let pages = segment.tid_pages().end as usize;
+        Opened { segment: Arc::new(segment), recent: vec![RecentBuffer::new(0); pages].into() }
+    }
+
+    /// Access to the pages, for one scan.
+    pub fn pages(&self, index: Index) -> SegmentPages {
+        let refresh = SCANS.with(|scans| scans.replace(scans.get().wrapping_add(1))) % REFRESH;
+        SegmentPages { index, opened: self.clone(), refresh }
+    }
+
+    /// Memory that it takes, about.
+    fn memory(&self) -> usize {
+        self.segment.memory() + size_of_val(&*self.recent)
+    }
+}
+
 /// Reads the pages of a segment.
 pub struct SegmentPages {
     index: Index,
-    segment: Arc<Segment>,
-}
-
-impl SegmentPages {
-    pub fn new(index: Index, segment: Arc<Segment>) -> Self {
-        SegmentPages { index, segment }
-    }
-
-    /// A page in its buffer, checked to be the right one.
-    #[inline]
-    fn read(&self, kind: PageKind, sequence: u32) -> Result<SegmentPage> {
-        let block = self.segment.block(sequence);
-        let page = SharedPage::read(self.index, block);
-        read_header(&page, block, kind, self.segment.id(), sequence)?;
-        Ok(SegmentPage(page))
-    }
+    opened: Opened,
+    /// Which pages to look up anew, modulo [`REFRESH`].
+    refresh: u32,
 }
 
 impl PageRead for SegmentPages {
@@ -44,7 +60,15 @@ impl PageRead for SegmentPages {
 
     #[inline]
     fn page(&self, kind: PageKind, sequence: u32) -> Result<SegmentPage> {
-        self.read(kind, sequence)
+        let segment = &self.opened.segment;
+        let block = segment.block(sequence);
+        let recent = &self.opened.recent[sequence as usize];
+        if sequence % REFRESH == self.refresh {
+            recent.set(0);
+        }
+        let page = SharedPage::read_recent(self.index, block, recent);
+        read_header(&page, block, kind, segment.id(), sequence)?;
+        Ok(SegmentPage(page))
     }
 }
 
@@ -61,24 +85,24 @@ impl Deref for SegmentPage {
 }
 
 /// All segments of an index, ready to be read.
-pub fn open_all(index: Index, meta: &Meta) -> Vec<(Arc<Segment>, SegmentPages)> {
-    let segments = CACHE.with_borrow_mut(|cache| cache.take(index.file()));
-    let opened = open_with(index, meta, segments);
+pub fn open_all(index: Index, meta: &Meta) -> Vec<Opened> {
+    let known = CACHE.with_borrow_mut(|cache| cache.take(index.file()));
+    // The cache is not borrowed here: reading may raise an error.
+    let opened = open_with(index, meta, known);
     CACHE.with_borrow_mut(|cache| cache.put(index.file(), meta.segments.iter().copied().zip(opened.iter().cloned())));
-    opened.into_iter().map(|segment| (segment.clone(), SegmentPages::new(index, segment))).collect()
+    opened
 }
 
 /// One segment, without keeping it.
-pub fn open(index: Index, meta: &Meta, entry: &SegmentEntry) -> Arc<Segment> {
-    Arc::new(read_segment(index, meta, entry).or_raise(index))
+pub fn open(index: Index, meta: &Meta, entry: &SegmentEntry) -> Opened {
+    Opened::new(read_segment(index, meta, entry).or_raise(index))
 }
 
-/// Opens what is not open yet. The cache is not borrowed here, because reading may raise an error.
-fn open_with(index: Index, meta: &Meta, mut known: HashMap<u64, Cached>) -> Vec<Arc<Segment>> {
+fn open_with(index: Index, meta: &Meta, mut known: HashMap<u64, Cached>) -> Vec<Opened> {
     let mut opened = Vec::with_capacity(meta.segments.len());
     for entry in &meta.segments {
         opened.push(match known.remove(&entry.id) {
-            Some(cached) if cached.is_of(entry) => cached.segment,
+            Some(cached) if cached.is_of(entry) => cached.opened,
             _ => open(index, meta, entry),
         });
         check_for_interrupts();
@@ -142,13 +166,15 @@ pub fn walk_directory(
 
 thread_local! {
     static CACHE: RefCell<Cache> = RefCell::default();
+    /// Scans so far.
+    static SCANS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// A segment and what the metapage said of it: owner numbers start anew in a new file, and a file may get the number of one that was
 /// dropped.
 struct Cached {
     entry: SegmentEntry,
-    segment: Arc<Segment>,
+    opened: Opened,
 }
 
 impl Cached {
@@ -173,8 +199,8 @@ impl Cache {
         }
     }
 
-    fn put(&mut self, file: FileId, segments: impl Iterator<Item = (SegmentEntry, Arc<Segment>)>) {
-        let segments = segments.map(|(entry, segment)| (entry.id, Cached { entry, segment })).collect();
+    fn put(&mut self, file: FileId, segments: impl Iterator<Item = (SegmentEntry, Opened)>) {
+        let segments = segments.map(|(entry, opened)| (entry.id, Cached { entry, opened })).collect();
         self.indexes.push((file, segments));
         while self.indexes.len() > 1 && self.memory() > CACHE_BYTES {
             self.indexes.remove(0);
@@ -182,6 +208,6 @@ impl Cache {
     }
 
     fn memory(&self) -> usize {
-        self.indexes.iter().flat_map(|(_, segments)| segments.values()).map(|cached| cached.segment.memory()).sum()
+        self.indexes.iter().flat_map(|(_, segments)| segments.values()).map(|cached| cached.opened.memory()).sum()
     }
 }

@@ -164,7 +164,7 @@ impl Removal<'_> {
         let mut counts = Counts::default();
         let mut dead = Vec::new();
         for entry in &meta.segments {
-            let segment = open(self.index, &meta, entry);
+            let segment = open(self.index, &meta, entry).segment;
             let before = counts.live;
             for sequence in segment.tid_pages() {
                 let on_page = segment.tids_on(sequence);

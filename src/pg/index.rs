@@ -60,12 +60,17 @@ impl Index {
 
     /// The file in which the index lies at present.
     pub fn file(self) -> FileId {
-        let node = self.data().rd_node;
+        let node = self.file_node();
         FileId {
             tablespace: node.spcNode.to_u32(),
             database: node.dbNode.to_u32(),
             relation: node.relNode.to_u32(),
         }
+    }
+
+    #[inline]
+    pub(super) fn file_node(self) -> pg_sys::RelFileNode {
+        self.data().rd_node
     }
 
     /// Length in blocks.
@@ -99,6 +104,16 @@ impl Index {
     /// The parsed `WITH` options, or null if there are none.
     pub fn options(self) -> *const pg_sys::bytea {
         self.data().rd_options
+    }
+
+    /// Counts a page that was found in its buffer without Postgres' own counting (`pgstat_count_buffer_read` and `_hit`).
+    #[inline]
+    pub(super) fn count_hit(self) {
+        // SAFETY: null, or the statistics entry of the open relation.
+        if let Some(statistics) = unsafe { (*self.relation).pgstat_info.as_mut() } {
+            statistics.t_counts.t_blocks_fetched += 1;
+            statistics.t_counts.t_blocks_hit += 1;
+        }
     }
 
     /// Counts a scan for pg_stat_user_indexes (`pgstat_count_index_scan`).

@@ -7,10 +7,7 @@ use super::buffer::{ExclusivePage, Page};
 use super::index::Index;
 use super::report::OrRaise;
 
-/// Most pages of a record.
-pub const MAX_PAGES: usize = pg_sys::MAX_GENERIC_XLOG_PAGES as usize;
-
-/// A change of up to [`MAX_PAGES`] pages that happens as a whole or not at all, also when the server crashes.
+/// A change of up to four pages (`MAX_GENERIC_XLOG_PAGES`) that happens as a whole or not at all, also when the server crashes.
 ///
 /// Pages change when the record is committed; until then the changes are in copies. A record that is dropped has changed
 /// nothing. Works for unlogged and temporary relations too, where nothing is logged.
