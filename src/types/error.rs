@@ -6,18 +6,21 @@
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 
+/// What an error names as its function, beside file and line, when a client asks for its location.
+const LIBRARY: &str = env!("CARGO_PKG_NAME");
+
 /// Raises an ERROR with `code` and `message`.
 #[cold]
 #[track_caller]
 pub fn raise(code: PgSqlErrorCode, message: impl Into<String>) -> ! {
-    report(ErrorReport::new(code, message.into(), ""))
+    report(ErrorReport::new(code, message.into(), LIBRARY))
 }
 
 /// Raises an ERROR with `code`, `message` and a DETAIL line.
 #[cold]
 #[track_caller]
 pub fn raise_with_detail(code: PgSqlErrorCode, message: impl Into<String>, detail: impl Into<String>) -> ! {
-    report(ErrorReport::new(code, message.into(), "").set_detail(detail))
+    report(ErrorReport::new(code, message.into(), LIBRARY).set_detail(detail))
 }
 
 #[cold]

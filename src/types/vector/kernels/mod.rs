@@ -2,7 +2,7 @@
 //!
 //! Each loop is written once, over blocks of sixteen [`Lanes`], and compiled for every instruction set. [`kernels`] picks
 //! the best set that the CPU has, once per backend. All of them return the same bits, on every machine: the blocks are
-//! added lane by lane, the lanes pairwise, the elements after the last whole block one by one.
+//! added lane by lane, then the lanes in halves, then the sum of the elements after the last whole block.
 
 mod lanes;
 
