@@ -11,7 +11,12 @@ pub enum Axes {
     /// The vectors' own dimensions.
     Own,
     /// Orthonormal directions (leading principal components), `rows.len() / dims` of them, applied to x - center.
-    Principal { center: Vec<f32>, rows: Vec<f32> },
+    Principal {
+        /// Origin of the axes.
+        center: Vec<f32>,
+        /// The directions, one after the other.
+        rows: Vec<f32>,
+    },
 }
 
 impl Axes {
@@ -29,8 +34,9 @@ impl Axes {
 pub struct LeafTable {
     /// Vectors of each leaf.
     pub vectors: Vec<u32>,
-    /// Boxes on the axes: `low[axis * leaves + leaf]`.
+    /// Lower ends of the boxes on the axes: `low[axis * leaves + leaf]`.
     pub low: Vec<f32>,
+    /// Upper ends, in the same order.
     pub high: Vec<f32>,
     /// Largest norm of what the axes do not see of a leaf's vectors (zero with [`Axes::Own`]).
     pub beyond: Vec<f32>,
@@ -39,20 +45,26 @@ pub struct LeafTable {
 /// Consecutive blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
+    /// The first of them.
     pub start: u32,
+    /// How many there are.
     pub blocks: u32,
 }
 
 /// The directory of a segment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Directory {
+    /// What the segment orders by.
     pub metric: Metric,
+    /// Dimensions of its vectors.
     pub dims: u32,
     /// Largest norm of a vector of the segment, rounded up.
     pub max_norm: f32,
     /// Largest distance of a vector from the axes' center, rounded up.
     pub radius: f32,
+    /// What the leaves' boxes are measured on.
     pub axes: Axes,
+    /// The leaves.
     pub leaves: LeafTable,
     /// Where the pages of the coarse stream, the fine plane and the row addresses lie, in this order.
     pub extents: Vec<Extent>,

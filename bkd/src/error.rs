@@ -32,4 +32,5 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// What the engine's operations return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -26,12 +26,15 @@ mod query;
 mod search;
 mod segment;
 mod store;
+#[cfg(test)]
+mod testing;
 mod tid;
 
 pub use build::{build, BuildOptions, Input, Progress};
 pub use directory::{Axes, Directory, Extent, LeafTable};
 pub use error::{Error, Result};
 pub use export::export;
+pub use kernels::{instruction_sets, use_instruction_set};
 pub use metric::{prepare, Metric, Placement};
 pub use query::Query;
 pub use search::{Everything, Hit, ScanStats, Search};

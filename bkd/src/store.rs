@@ -46,6 +46,7 @@ pub struct MemStore {
 }
 
 impl MemStore {
+    /// A store without pages.
     pub fn new() -> Self {
         Self::default()
     }
@@ -55,6 +56,7 @@ impl MemStore {
         self.pages.len()
     }
 
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.pages.is_empty()
     }

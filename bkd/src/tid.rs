@@ -3,7 +3,9 @@
 /// Address of a heap row. Offsets of real rows start at 1; offset 0 marks an entry that VACUUM has removed ([`Tid::DEAD`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tid {
+    /// Block of the heap.
     pub block: u32,
+    /// Line pointer in the block, from 1 on.
     pub offset: u16,
 }
 
@@ -13,10 +15,12 @@ impl Tid {
     /// What VACUUM writes over the TID of a removed row.
     pub const DEAD: Tid = Tid { block: 0, offset: 0 };
 
+    /// The address of a line pointer.
     pub fn new(block: u32, offset: u16) -> Self {
         Tid { block, offset }
     }
 
+    /// Whether this stands for a row that VACUUM has removed.
     pub fn is_dead(self) -> bool {
         self.offset == 0
     }

@@ -6,7 +6,8 @@
 //! - The integer dot products of the coarse scan have a form of their own for each instruction set
 //!   ([`avx512`], [`avx2`], [`neon`]). They are exact, so they agree with [`portable`], which defines them.
 //!
-//! Results are therefore equal on every machine, which the tests at the end assert for whatever the machine has.
+//! Results are therefore equal on every machine, which the tests assert for whatever the machine has. A process uses the
+//! fastest set that it finds; [`use_instruction_set`] makes it use another one, to compare results and speed.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -17,6 +18,7 @@ mod float;
 mod neon;
 mod portable;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
 
 pub use float::{Encoded, Grid, GridSums, AXES};
@@ -55,10 +57,11 @@ pub struct Kernels {
 }
 
 impl Kernels {
-    /// The fastest that this machine has.
+    /// The kernels in use: the fastest that this machine has, unless [`use_instruction_set`] chose others.
+    #[inline]
     pub fn get() -> &'static Kernels {
-        static BEST: OnceLock<Kernels> = OnceLock::new();
-        BEST.get_or_init(|| available().pop().expect("the portable kernels are always there"))
+        let all = all();
+        &all[CHOSEN.load(Ordering::Relaxed).min(all.len() - 1)]
     }
 
     /// Coarse scan of whole blocks that follow one another. `blocks` holds `survivors.len()` blocks of `1 + groups`
@@ -91,14 +94,38 @@ impl Kernels {
         portable::threshold(header, dots, by)
     }
 
-    /// A lane's residual, as [`Kernels::scan`] decodes it.
+    /// The loops over floating-point numbers.
     pub fn floats(&self) -> &float::Floats {
         &self.floats
     }
 }
 
+/// Which of [`all`] are in use. What is beyond the last stands for the last.
+static CHOSEN: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+/// Names of the instruction sets that the engine has kernels for and this machine can run, the fastest last.
+pub fn instruction_sets() -> Vec<&'static str> {
+    all().iter().map(|kernels| kernels.name).collect()
+}
+
+/// Makes the whole process use the kernels of this instruction set from now on, for tests and measurements: results do
+/// not depend on it. Returns false, and changes nothing, if [`instruction_sets`] does not name it.
+#[must_use]
+pub fn use_instruction_set(name: &str) -> bool {
+    let position = all().iter().position(|kernels| kernels.name == name);
+    if let Some(position) = position {
+        CHOSEN.store(position, Ordering::Relaxed);
+    }
+    position.is_some()
+}
+
 /// All kernels that this machine can run, the fastest last.
-pub fn available() -> Vec<Kernels> {
+fn all() -> &'static [Kernels] {
+    static ALL: OnceLock<Vec<Kernels>> = OnceLock::new();
+    ALL.get_or_init(available)
+}
+
+fn available() -> Vec<Kernels> {
     #[allow(unused_mut)]
     let mut kernels = vec![Kernels {
         name: "portable",
@@ -111,15 +138,12 @@ pub fn available() -> Vec<Kernels> {
         if is_x86_feature_detected!("avx2") {
             kernels.push(Kernels { name: "avx2", scan: avx2::scan, dots: avx2::dots, floats: float::avx2() });
         }
-        if ["avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni"].iter().all(
-            |feature| match *feature {
-                "avx512f" => is_x86_feature_detected!("avx512f"),
-                "avx512bw" => is_x86_feature_detected!("avx512bw"),
-                "avx512vl" => is_x86_feature_detected!("avx512vl"),
-                "avx512dq" => is_x86_feature_detected!("avx512dq"),
-                _ => is_x86_feature_detected!("avx512vnni"),
-            },
-        ) {
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vnni")
+        {
             kernels.push(Kernels {
                 name: "avx512vnni",
                 scan: avx512::scan,
@@ -132,3 +156,6 @@ pub fn available() -> Vec<Kernels> {
     kernels.push(Kernels { name: "neon", scan: neon::scan, dots: neon::dots, floats: float::portable() });
     kernels
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,7 @@ pub struct DeltaLayout {
 const DELTA_PREFIX: usize = 8;
 
 impl DeltaLayout {
+    /// The layout for vectors of so many dimensions (1 to [`crate::MAX_DIMS`]).
     pub fn new(dims: usize) -> Self {
         let item = DELTA_PREFIX + dims * 4;
         DeltaLayout { dims, per_page: (PAYLOAD / item).max(1), pages_per_item: item.div_ceil(PAYLOAD) }
@@ -65,10 +66,12 @@ impl TidListLayout {
     /// Row addresses in a page.
     pub const PER_PAGE: usize = super::tids::PER_PAGE;
 
+    /// The address in a slot.
     pub fn get(payload: &Payload, slot: usize) -> Tid {
         super::tids::get(payload, slot)
     }
 
+    /// Replaces the address in a slot.
     pub fn set(payload: &mut Payload, slot: usize, tid: Tid) {
         super::tids::set(payload, slot, tid);
     }

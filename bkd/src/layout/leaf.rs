@@ -31,6 +31,7 @@ pub struct LeafLayout {
 }
 
 impl LeafLayout {
+    /// The layout for vectors of so many dimensions (1 to [`crate::MAX_DIMS`]).
     pub fn new(dims: usize) -> Self {
         LeafLayout { groups: padded(dims) / GROUP }
     }
@@ -56,14 +57,17 @@ impl LeafLayout {
 pub struct LeafHeader {
     /// Vectors of the leaf.
     pub vectors: u32,
-    /// Coarse norm of code 0, and what a step adds. Decoded norms are never above the true ones.
+    /// Coarse norm of code 0. Decoded norms are never above the true ones.
     pub norm_base: f32,
+    /// What a step of the code adds to it.
     pub norm_step: f32,
-    /// Coarse residual of code 0, and what a step adds. Decoded residuals are never below the true ones.
+    /// Coarse residual of code 0. Decoded residuals are never below the true ones.
     pub coarse_base: f32,
+    /// What a step of the code adds to it.
     pub coarse_step: f32,
     /// The same for fine residuals.
     pub fine_base: f32,
+    /// What a step of the code adds to it.
     pub fine_step: f32,
     /// Largest norm of a vector of centred coarse codes (each from -7.5 to 7.5).
     pub code_norm: f32,

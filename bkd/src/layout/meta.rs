@@ -8,16 +8,19 @@ use crate::{Error, Metric, Result};
 pub struct Chain {
     /// Owner of the chain's pages; 0 while the chain has none.
     pub owner: u64,
-    /// First and last page, or [`NO_BLOCK`].
+    /// First page, or [`NO_BLOCK`].
     pub head: u32,
+    /// Last page, or [`NO_BLOCK`].
     pub tail: u32,
     /// Pages in the chain.
     pub pages: u32,
 }
 
 impl Chain {
+    /// A chain without pages.
     pub const EMPTY: Chain = Chain { owner: 0, head: NO_BLOCK, tail: NO_BLOCK, pages: 0 };
 
+    /// Whether the chain has no pages.
     pub fn is_empty(&self) -> bool {
         self.head == NO_BLOCK
     }
@@ -28,11 +31,13 @@ impl Chain {
 pub struct SegmentEntry {
     /// Owner of the segment's pages.
     pub id: u64,
-    /// First page of the encoded directory, and its length in bytes.
+    /// First page of the encoded directory.
     pub directory: u32,
+    /// Length of the encoded directory.
     pub directory_bytes: u32,
-    /// Vectors, and those of them that VACUUM has removed.
+    /// Vectors, dead ones included.
     pub vectors: u32,
+    /// Those of them that VACUUM has removed.
     pub dead: u32,
     /// Pages, directory included.
     pub pages: u32,
@@ -41,10 +46,26 @@ pub struct SegmentEntry {
 /// What was replaced, until no scan can still be reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retired {
-    /// A segment: its directory's first page and length say where its pages are.
-    Segment { id: u64, directory: u32, directory_bytes: u32, xid: u64 },
-    /// A chain: its first page.
-    Chain { owner: u64, head: u32, xid: u64 },
+    /// A segment: its directory says where its pages are.
+    Segment {
+        /// Owner of the pages.
+        id: u64,
+        /// First page of the encoded directory.
+        directory: u32,
+        /// Length of the encoded directory.
+        directory_bytes: u32,
+        /// See [`Retired::xid`].
+        xid: u64,
+    },
+    /// A chain.
+    Chain {
+        /// Owner of the pages.
+        owner: u64,
+        /// First page.
+        head: u32,
+        /// See [`Retired::xid`].
+        xid: u64,
+    },
 }
 
 impl Retired {
@@ -59,6 +80,7 @@ impl Retired {
 /// Contents of the metapage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meta {
+    /// What the index orders by.
     pub metric: Metric,
     /// Dimensions of the indexed vectors; 0 until they are known.
     pub dims: u32,
@@ -68,12 +90,15 @@ pub struct Meta {
     pub delta: Chain,
     /// A former delta chain that is being turned into a segment.
     pub sealing: Chain,
-    /// Lists of rows outside of the trees, see [`crate::Placement`]; `null` are the rows whose vector is NULL.
+    /// List of the rows of [`crate::Placement::Unbounded`].
     pub unbounded: Chain,
+    /// List of the rows of [`crate::Placement::Nan`].
     pub nan: Chain,
+    /// List of the rows whose vector is NULL.
     pub null: Chain,
     /// Ordered by age, oldest first.
     pub segments: Vec<SegmentEntry>,
+    /// What was replaced and not yet freed.
     pub retired: Vec<Retired>,
 }
 
@@ -85,6 +110,7 @@ const CHAIN_BYTES: usize = 20;
 const FIXED_BYTES: usize = 24 + 5 * CHAIN_BYTES;
 
 impl Meta {
+    /// The first owner number that is given out.
     pub const FIRST_OWNER: u64 = META_OWNER + 1;
     /// Segments that fit.
     pub const MAX_SEGMENTS: usize = 160;

@@ -71,6 +71,7 @@ impl PageKind {
 /// The header that every page carries behind Postgres' own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageHeader {
+    /// What the page holds.
     pub kind: PageKind,
     /// Closed to appends: set on the last page of a chain when the chain is cut off to be sealed.
     pub closed: bool,
@@ -86,6 +87,7 @@ pub struct PageHeader {
 }
 
 impl PageHeader {
+    /// The header of an empty page that no other follows yet.
     pub fn new(kind: PageKind, owner: u64, sequence: u32) -> Self {
         PageHeader { kind, closed: false, owner, sequence, next: NO_BLOCK, used: 0 }
     }

@@ -1,0 +1,329 @@
+//! Every instruction set returns what the portable kernels return, bit for bit, and those return what they should.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::layout::leaf::GROUP;
+use crate::layout::CHUNK;
+use crate::testing::Random;
+
+/// The sets to be compared with the portable one.
+fn others() -> (&'static Kernels, &'static [Kernels]) {
+    let (portable, others) = all().split_first().expect("the portable kernels are always there");
+    assert_eq!(portable.name, "portable");
+    (portable, others)
+}
+
+/// Bits to be compared. What a NaN carries is not defined, so all of them count as one.
+fn bits(values: impl IntoIterator<Item = f32>) -> Vec<u32> {
+    values.into_iter().map(|x| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }).collect()
+}
+
+fn bits64(values: impl IntoIterator<Item = f64>) -> Vec<u64> {
+    values.into_iter().map(|x| if x.is_nan() { f64::NAN.to_bits() } else { x.to_bits() }).collect()
+}
+
+/// Whole blocks: random headers and codes, at times all codes as large as they can be.
+fn blocks(random: &mut Random, groups: usize, count: usize) -> Vec<u8> {
+    let full = random.below(6) == 0;
+    let mut blocks = random.many(count * (1 + groups) * CHUNK, |random| random.bits() as u8);
+    for block in blocks.chunks_exact_mut((1 + groups) * CHUNK) {
+        if full {
+            block[CHUNK..].fill(0xff);
+        }
+    }
+    blocks
+}
+
+fn weights(random: &mut Random, groups: usize) -> Vec<i8> {
+    let kind = random.below(4);
+    random
+        .many(groups * GROUP, |random| match kind {
+            0 => 127,
+            1 => -127,
+            2 => [127, -127][random.below(2)],
+            _ => random.below(255) as i8,
+        })
+        .into_iter()
+        .map(|weight: i8| weight.max(-127))
+        .collect()
+}
+
+/// Scales as leaves have them, or any floats whatsoever.
+fn threshold(random: &mut Random) -> Threshold {
+    let wild = random.below(3) == 0;
+    let mut number = |scale: f32| if wild { random.hostile() } else { random.signed().abs() * scale };
+    let mut by = Threshold {
+        constant: number(1e6),
+        scale: number(1.0),
+        norm_base: number(10.0),
+        norm_step: number(0.1),
+        residual_base: number(10.0),
+        residual_step: number(0.01),
+        squared: false,
+        tau: number(2e3),
+    };
+    by.squared = random.below(2) == 0;
+    if random.below(8) == 0 {
+        by.tau = [f32::INFINITY, f32::NEG_INFINITY, 0.0][random.below(3)];
+    }
+    by
+}
+
+/// The value of a lane as [`Threshold`] defines it.
+fn value(header: &[u8], dot: i32, lane: usize, by: &Threshold) -> f32 {
+    let norm = u16::from_le_bytes([header[lane * 2], header[lane * 2 + 1]]);
+    (by.constant + (by.norm_base + by.norm_step * f32::from(norm))) - by.scale * dot as f32
+}
+
+/// What the machine says that it has, asked another way than the kernels ask.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[test]
+fn all_that_the_machine_has() {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+    let flags = info.lines().find(|line| line.starts_with("flags")).unwrap();
+    let has = |flag: &str| flags.split_whitespace().any(|word| word == flag);
+    let mut expected = vec!["portable"];
+    if has("avx2") {
+        expected.push("avx2");
+    }
+    if ["avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni"].into_iter().all(has) {
+        expected.push("avx512vnni");
+    }
+    assert_eq!(instruction_sets(), expected);
+}
+
+#[cfg(target_arch = "aarch64")]
+#[test]
+fn all_that_the_machine_has() {
+    assert_eq!(instruction_sets(), ["portable", "neon"]);
+}
+
+#[test]
+fn unknown_sets_are_refused() {
+    assert!(!use_instruction_set("quantum"));
+    assert!(instruction_sets().contains(&Kernels::get().name));
+}
+
+/// A lane whose value is the limit passes, one whose value is just above it does not. All numbers are integers below 2^24,
+/// so that single precision meets the limit exactly.
+#[test]
+fn limits_are_inclusive() {
+    const ROOT: f32 = 500.0;
+    let mut random = Random(1);
+    for kernels in all() {
+        let blocks = blocks(&mut random, 3, 1);
+        let weights = weights(&mut random, 3);
+        let mut dots = [0; LANES];
+        kernels.dots(&blocks[CHUNK..], &weights, &mut dots);
+        let scan = |by: &Threshold| {
+            let mut survivors = [0];
+            kernels.scan(&blocks, 3, &weights, by, &mut survivors);
+            assert_eq!(kernels.threshold(&blocks[..CHUNK], &dots, by), survivors[0]);
+            survivors[0]
+        };
+        for (lane, &dot) in dots.iter().enumerate() {
+            for squared in [false, true] {
+                let by = Threshold {
+                    constant: dot as f32 + ROOT * ROOT,
+                    scale: 1.0,
+                    norm_base: 0.0,
+                    norm_step: 0.0,
+                    residual_base: 0.0,
+                    residual_step: 0.0,
+                    squared,
+                    tau: if squared { ROOT } else { ROOT * ROOT },
+                };
+                assert_eq!(scan(&by) >> lane & 1, 1, "{} lane {lane}", kernels.name);
+                let below = Threshold { tau: by.tau.next_down(), ..by };
+                assert_eq!(scan(&below) >> lane & 1, 0, "{} lane {lane}", kernels.name);
+                assert_eq!(scan(&Threshold { tau: f32::INFINITY, ..by }), Survivors::MAX);
+                let none = if squared { 0.0 } else { f32::NEG_INFINITY };
+                assert_eq!(scan(&Threshold { tau: none, constant: 1e9, ..by }), 0);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The portable dot product is that of codes and weights, dimension by dimension.
+    #[test]
+    fn dots_are_dot_products(groups in 1usize..=130, seed: u64) {
+        let mut random = Random(seed);
+        let codes: Vec<Vec<u8>> = random.many(LANES, |r| r.many(groups * GROUP, |r| r.below(16) as u8));
+        let weights = weights(&mut random, groups);
+        let mut chunks = vec![0; groups * CHUNK];
+        for (lane, codes) in codes.iter().enumerate() {
+            for (dim, code) in codes.iter().enumerate() {
+                let (group, within) = (dim / GROUP, dim % GROUP);
+                chunks[group * CHUNK + lane * 4 + within % 4] |= code << if within < 4 { 0 } else { 4 };
+            }
+        }
+        let expected: Dots = std::array::from_fn(|lane| {
+            codes[lane].iter().zip(&weights).map(|(&code, &weight)| i32::from(code) * i32::from(weight)).sum()
+        });
+        for kernels in all() {
+            // In two parts, as a block that lies on two pages.
+            let cut = groups / 2;
+            let mut dots = [0; LANES];
+            kernels.dots(&chunks[..cut * CHUNK], &weights[..cut * GROUP], &mut dots);
+            kernels.dots(&chunks[cut * CHUNK..], &weights[cut * GROUP..], &mut dots);
+            prop_assert_eq!(dots, expected, "{}", kernels.name);
+        }
+    }
+
+    #[test]
+    fn scans_agree(groups in 1usize..=130, count in 1usize..=14, seed: u64, tie: bool) {
+        let mut random = Random(seed);
+        let (portable, others) = others();
+        let blocks = blocks(&mut random, groups, count);
+        let weights = weights(&mut random, groups);
+        let mut by = threshold(&mut random);
+        let mut dots = [0; LANES];
+        portable.dots(&blocks[CHUNK..(1 + groups) * CHUNK], &weights, &mut dots);
+        if tie {
+            // The limit of a lane of the first block is its value.
+            let lane = random.below(LANES);
+            by.squared = false;
+            by.residual_base = 0.0;
+            by.residual_step = 0.0;
+            by.tau = value(&blocks, dots[lane], lane, &by);
+            let survivors = portable.threshold(&blocks[..CHUNK], &dots, &by);
+            prop_assert!(survivors >> lane & 1 == 1 || by.tau.is_nan());
+        }
+        let mut expected = vec![0; count];
+        portable.scan(&blocks, groups, &weights, &by, &mut expected);
+        prop_assert_eq!(expected[0], portable.threshold(&blocks[..CHUNK], &dots, &by));
+        for kernels in others {
+            let mut survivors = vec![0xa5a5; count];
+            kernels.scan(&blocks, groups, &weights, &by, &mut survivors);
+            prop_assert_eq!(&survivors, &expected, "{}", kernels.name);
+            let mut sums: Dots = std::array::from_fn(|_| random.bits() as i32 >> 8);
+            let mut expected = sums;
+            portable.dots(&blocks[CHUNK..(1 + groups) * CHUNK], &weights, &mut expected);
+            kernels.dots(&blocks[CHUNK..(1 + groups) * CHUNK], &weights, &mut sums);
+            prop_assert_eq!(sums, expected, "{}", kernels.name);
+        }
+    }
+
+    #[test]
+    fn grids_agree(groups in 1usize..=130, first in 0usize..4, ordinary: bool, seed: u64) {
+        let mut random = Random(seed);
+        let number = |random: &mut Random| if ordinary { random.signed() } else { random.hostile() };
+        let (portable, others) = others();
+        let query = random.many((first + groups) * GROUP, number);
+        let chunks: Vec<u8> =
+            random.many(groups * CHUNK / 4, number).into_iter().flat_map(f32::to_le_bytes).collect();
+        let run = |kernels: &Kernels, inner: bool| {
+            let space = || vec![0.25f32; query.len()];
+            let mut grid = Grid { offset: space(), step: space(), weight: space() };
+            let mut sums = GridSums::default();
+            if inner {
+                kernels.floats().grid_ip(&chunks, first, &query, &mut grid, &mut sums);
+            } else {
+                kernels.floats().grid_l2(&chunks, first, &query, &mut grid, &mut sums);
+            }
+            let lanes = [sums.center, sums.low, sums.weight, sums.offset_squares, sums.step_squares];
+            let totals = bits(sums.totals());
+            // Weights as they come out here, rounded to bytes.
+            let mut bytes = vec![0i8; grid.weight.len()];
+            let scale = sums.totals()[4] / 127.0;
+            let inverse = if scale > f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
+            let rest = kernels.floats().quantise(&grid.weight, inverse, scale, &mut bytes);
+            let rest = bits([rest.rest, rest.sum, rest.magnitude]);
+            let grid = [grid.offset, grid.step, grid.weight].map(bits);
+            (grid, bits(lanes.into_iter().flatten()), totals, bytes, rest)
+        };
+        for inner in [false, true] {
+            let expected = run(portable, inner);
+            prop_assert!(expected.3.iter().all(|&byte| byte >= -127));
+            for kernels in others {
+                prop_assert_eq!(&run(kernels, inner), &expected, "{}", kernels.name);
+            }
+        }
+    }
+
+    #[test]
+    fn fine_sums_agree(groups in 1usize..=130, ordinary: bool, seed: u64) {
+        let mut random = Random(seed);
+        let number = |random: &mut Random| if ordinary { random.signed() } else { random.hostile() };
+        let (portable, others) = others();
+        let offset = random.many(groups * GROUP, number);
+        let step = random.many(groups * GROUP, number);
+        let high = random.many(groups * 4, |random| random.bits() as u8);
+        let low = random.many(groups * 4, |random| random.bits() as u8);
+        let run = |kernels: &Kernels| {
+            let floats = kernels.floats();
+            bits([floats.fine_l2(&offset, &step, &high, &low), floats.fine_ip(&step, &high, &low)])
+        };
+        for kernels in others {
+            prop_assert_eq!(run(kernels), run(portable), "{}", kernels.name);
+        }
+        if ordinary {
+            // The definition: dimension j of a group is in byte j % 4, low nibble for the first four.
+            let code = |dim: usize| {
+                let (byte, shift) = (dim / GROUP * 4 + dim % 4, if dim % GROUP < 4 { 0 } else { 4 });
+                f64::from((high[byte] >> shift & 15) << 4 | low[byte] >> shift & 15)
+            };
+            let exact: f64 = (0..offset.len())
+                .map(|dim| (f64::from(offset[dim]) - f64::from(step[dim]) * code(dim)).powi(2))
+                .sum();
+            let found = f64::from(portable.floats().fine_l2(&offset, &step, &high, &low));
+            prop_assert!((found - exact).abs() <= 1e-4 * exact, "{} instead of {}", found, exact);
+        }
+    }
+
+    #[test]
+    fn distances_and_boxes_agree(dims in 1usize..=1040, ordinary: bool, seed: u64) {
+        let mut random = Random(seed);
+        let number = |random: &mut Random| if ordinary { random.signed() } else { random.hostile() };
+        let (portable, others) = others();
+        let a = random.many(dims, number);
+        let b = random.many(dims, number);
+        let sums = random.many(dims, |random| random.signed().abs());
+        let columns = random.many(dims * AXES, Random::signed);
+        let query = number(&mut random);
+        let run = |kernels: &Kernels| {
+            let floats = kernels.floats();
+            let (mut boxes_l2, mut boxes_ip) = (sums.clone(), sums.clone());
+            floats.boxes_l2(&a, &b, query, &mut boxes_l2);
+            floats.boxes_ip(&a, &b, query, &mut boxes_ip);
+            let (mut low, mut high) = (a.clone(), a.clone());
+            floats.widen(&b, &mut low, &mut high);
+            let mut projected = [0.0; AXES];
+            floats.project(&a, &b, &columns, &mut projected);
+            let single = bits([floats.l2(&a, &b), floats.ip(&a, &b)]);
+            (single, bits(boxes_l2), bits(boxes_ip), bits(low), bits(high), bits(projected))
+        };
+        for kernels in others {
+            prop_assert_eq!(run(kernels), run(portable), "{}", kernels.name);
+        }
+        let (mut low, mut high) = (a.clone(), a.clone());
+        portable.floats().widen(&b, &mut low, &mut high);
+        for dim in 0..dims {
+            prop_assert_eq!((low[dim], high[dim]), (a[dim].min(b[dim]), a[dim].max(b[dim])));
+        }
+    }
+
+    #[test]
+    fn encodings_agree(groups in 1usize..=130, ordinary: bool, seed: u64) {
+        let mut random = Random(seed);
+        let number = |random: &mut Random| if ordinary { random.signed() } else { random.hostile() };
+        let (portable, others) = others();
+        let vector = random.many(groups * GROUP, number);
+        let low = random.many(groups * GROUP, number);
+        let step = random.many(groups * GROUP, |random| number(random).abs() / 255.0);
+        let inverse: Vec<f32> = step.iter().map(|&step| if step > 1e-30 { 1.0 / step } else { 0.0 }).collect();
+        let run = |kernels: &Kernels| {
+            let mut codes = vec![0; vector.len()];
+            let Encoded { coarse, fine, norm, codes: sum } =
+                kernels.floats().encode(&vector, &low, &step, &inverse, &mut codes);
+            (codes, bits64([coarse, fine, norm, sum]))
+        };
+        for kernels in others {
+            prop_assert_eq!(run(kernels), run(portable), "{}", kernels.name);
+        }
+    }
+}
