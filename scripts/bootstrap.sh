@@ -27,10 +27,11 @@ server_headers_missing() {
         ! -x $("$pg_config" --pkglibdir)/pgxs/src/test/regress/pg_regress ]]
 }
 
+# The library alone is not enough: it reads C headers of its own.
 libclang_missing() {
-    [[ -z ${LIBCLANG_PATH:-} ]] &&
-        ! ldconfig -p | grep -q libclang &&
-        ! compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null
+    [[ -n ${LIBCLANG_PATH:-} ]] && return 1
+    ! compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null ||
+        ! compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' >/dev/null
 }
 
 packages=()
@@ -44,7 +45,7 @@ python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 install_packages() {
     local as_root=()
     if [[ $EUID -ne 0 ]]; then
-        if ! sudo -n true 2>/dev/null; then
+        if ! command -v apt-get >/dev/null || ! sudo -n true 2>/dev/null; then
             say "these Debian packages are missing; please type"
             say "    sudo apt-get install --no-install-recommends ${packages[*]}"
             exit 1
