@@ -4,11 +4,16 @@
 `db`             a connection to a database of the test's own on it, with both extensions.
 `make_cluster`   a factory of servers that a test may crash, restart, promote: make_cluster("primary").
                  Cluster.standby(name) of one of these is removed at the test's end as well.
-`rng`            a numpy generator; its seed is printed at the top of the run and set by --seed N.
+`rng`            a numpy generator. Its seed is printed at the top of the run and with every failure; it is
+                 set by --seed N or KDVECTOR_TEST_SEED=N.
+
+How many random cases there are is set by --cases N or KDVECTOR_TEST_CASES=N, how long concurrent load lasts
+by --load-seconds N or KDVECTOR_TEST_LOAD_SECONDS=N.
 
 Run them through `make test`, or `target/venv/bin/python -m pytest tests/cluster` after `make`.
 """
 
+import os
 import re
 import secrets
 import sys
@@ -33,12 +38,21 @@ FAST = {"fsync": "off", "shared_buffers": "256MB", "max_wal_size": "4GB"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--seed", type=int, help="repeat the random tests of an earlier run")
+    def number(option: str, default: int, text: str) -> None:
+        variable = "KDVECTOR_TEST_" + option.upper().replace("-", "_")
+        parser.addoption(f"--{option}", type=int, default=int(os.environ.get(variable, default)), help=text)
+
+    number("seed", secrets.randbelow(2**32), "repeat the random tests of an earlier run")
+    number("cases", 90, "random tables that are compared with their index")
+    number("load-seconds", 20, "how long the tests of concurrency put load on a server")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    if config.option.seed is None:
-        config.option.seed = secrets.randbelow(2**32)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.failed:
+        report.sections.append(("random seed", f"--seed {item.config.option.seed}"))
+    return report
 
 
 def pytest_report_header(config: pytest.Config) -> str:
