@@ -33,13 +33,13 @@ test: ## build and run every test; the last line counts them
 demo: ## one million vectors, then images: the main job shown on a private server
 	scripts/bootstrap.sh base
 	scripts/cargo.sh build --release --package kdvector
-	$(python) examples/demo.py
+	$(python) examples/demo.py run
 
 demo-psql: ## open psql on the demo's server (runs until you quit)
-	@$(python) scripts/pgcluster.py run demo --dbname demo
+	@$(python) examples/demo.py psql
 
 demo-clean: ## remove the demo's server and its data
-	@$(python) scripts/pgcluster.py remove demo
+	@$(python) examples/demo.py clean
 
 bench: ## compare with a sequential scan and Faiss [BENCH="--rows 100000 --hnsw"]
 	scripts/bootstrap.sh bench $(if $(findstring --hnsw,$(BENCH)),hnsw)

@@ -1,9 +1,14 @@
-"""`make demo`: the examples, one after the other, on a private server.
+"""The examples, one after the other, on a private server.
+
+    examples/demo.py run     what `make demo` does
+    examples/demo.py psql    starts the server again, opens psql on it, stops it (`make demo-psql`)
+    examples/demo.py clean   removes the server and its data (`make demo-clean`)
 
 Part 1 needs nothing but PostgreSQL and two Python packages. Part 2 gets images and a network's weights from
 the package registries; where that fails it is left out, with the reason.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -13,7 +18,7 @@ REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO / "scripts"))
 
 import pgtree  # noqa: E402
-from pgcluster import Cluster  # noqa: E402
+from pgcluster import Cluster, run_client  # noqa: E402
 
 DATABASE = "demo"
 # examples/image-search/search.py exits with this code where its images could not be had.
@@ -53,13 +58,15 @@ def image_search(environment: dict[str, str]) -> bool:
     return code == 0
 
 
-def main() -> int:
-    cluster = Cluster("demo", pgtree.prepare(), settings=memory_settings())
+def demo_cluster() -> Cluster:
+    return Cluster("demo", pgtree.prepare(), settings=memory_settings())
+
+
+def run() -> int:
+    cluster = demo_cluster()
     print(f"starting a private PostgreSQL {cluster.tree.version} in {cluster.home}")
     with cluster:
-        with cluster.connect() as connection:
-            if not connection.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone():
-                cluster.create_database(DATABASE)
+        cluster.create_database(DATABASE)
         environment = {**os.environ, **cluster.environment(DATABASE)}
         succeeded = million(environment) and image_search(environment)
 
@@ -69,9 +76,25 @@ def main() -> int:
     return 0 if succeeded else 1
 
 
+def psql() -> int:
+    cluster = demo_cluster()
+    if not cluster.exists:
+        print("error: there is no demo server yet; type make demo", file=sys.stderr)
+        return 1
+    return run_client(cluster, [], DATABASE)
+
+
+def clean() -> int:
+    Cluster("demo", pgtree.prepare(install=False)).remove()
+    print("the demo's server and its data are removed")
+    return 0
+
+
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="kdvector's examples on a private server")
+    parser.add_argument("action", choices=["run", "psql", "clean"])
     try:
-        sys.exit(main())
+        sys.exit({"run": run, "psql": psql, "clean": clean}[parser.parse_args().action]())
     except (RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

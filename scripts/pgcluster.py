@@ -100,6 +100,12 @@ class Cluster:
     def _password_file(self) -> Path:
         return self.home / "password"
 
+    def remove(self) -> None:
+        """Like destroy(), for a cluster that another process may be using: then it is left alone."""
+        if self.in_use():
+            raise RuntimeError(f"a server is running in {self.data}; end the program that started it first")
+        self.destroy()
+
     def destroy(self) -> None:
         """Stops the server and removes the cluster; its log is kept."""
         self.stop("immediate")
@@ -320,22 +326,30 @@ def _alive(pid: int) -> bool:
 # Command line ------------------------------------------------------------------------------------------
 
 
-def _run(arguments: argparse.Namespace, command: list[str]) -> int:
-    tree = pgtree.prepare(arguments.pg_config)
-    settings = dict(setting.split("=", 1) for setting in arguments.set)
-    cluster = Cluster(arguments.name, tree, settings=settings)
-    command = command or [tree.program("psql")]
+def run_client(cluster: Cluster, command: list[str], dbname: str) -> int:
+    """Starts the cluster, runs a client in the foreground (psql if none), and stops the cluster again."""
+    command = command or [cluster.tree.program("psql")]
     with cluster:
-        environment = {**os.environ, **cluster.environment(arguments.dbname)}
-        # Ctrl-C is for the command (it cancels a query in psql); we go on waiting for it.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        code = subprocess.run(
-            command, env=environment, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
-        ).returncode
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if arguments.temporary:
-        cluster.destroy()
-    return code
+        # Ctrl-C is for the client (it cancels a query in psql); we go on waiting for it.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            return subprocess.run(
+                command,
+                env={**os.environ, **cluster.environment(dbname)},
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            ).returncode
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+def _run(arguments: argparse.Namespace, command: list[str]) -> int:
+    settings = dict(setting.split("=", 1) for setting in arguments.set)
+    cluster = Cluster(arguments.name, pgtree.prepare(arguments.pg_config), settings=settings)
+    try:
+        return run_client(cluster, command, arguments.dbname)
+    finally:
+        if arguments.temporary:
+            cluster.destroy()
 
 
 def _prepare(arguments: argparse.Namespace, _: list[str]) -> None:
@@ -343,11 +357,7 @@ def _prepare(arguments: argparse.Namespace, _: list[str]) -> None:
 
 
 def _remove(arguments: argparse.Namespace, _: list[str]) -> None:
-    cluster = Cluster(arguments.name, pgtree.prepare(arguments.pg_config, install=False))
-    if cluster.in_use():
-        raise RuntimeError(f"a server is running in {cluster.data}; end the program that started it first")
-    cluster.destroy()
-    print(f"removed {cluster.home}")
+    Cluster(arguments.name, pgtree.prepare(arguments.pg_config, install=False)).remove()
 
 
 def main() -> int:
