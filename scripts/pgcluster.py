@@ -261,8 +261,9 @@ class Cluster:
     # Replication ---------------------------------------------------------------------------------------
 
     def standby(self, name: str, **kwargs) -> "Cluster":
-        """A streaming standby of this running cluster, not started yet."""
-        other = Cluster(name, self.tree, settings=self.settings, log_dir=self.log.parent, **kwargs)
+        """A streaming standby of this running cluster, not started yet. Its name begins with ours."""
+        full_name = f"{self.name}-{name}"
+        other = type(self)(full_name, self.tree, settings=self.settings, log_dir=self.log.parent, **kwargs)
         other._make_home()
         serveruser.write_file(other._password_file, self._password_file.read_text())
         serveruser.run(
