@@ -10,6 +10,8 @@
 How many random cases there are is set by --cases N or KDVECTOR_TEST_CASES=N, how long concurrent load lasts
 by --load-seconds N or KDVECTOR_TEST_LOAD_SECONDS=N.
 
+A server whose log tells of a crash, of corruption or of a leak fails the test that used it last.
+
 Run them through `make test`, or `target/venv/bin/python -m pytest tests/cluster` after `make`.
 """
 
@@ -28,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 import paths  # noqa: E402
 import pgtree  # noqa: E402
+import serverlog  # noqa: E402
 from pgcluster import Cluster  # noqa: E402
 from pgtree import Tree  # noqa: E402
 
@@ -68,10 +71,11 @@ def tree() -> Tree:
 @pytest.fixture(scope="session")
 def cluster(tree: Tree) -> Iterator[Cluster]:
     server = Cluster("tests", tree, settings=FAST, log_dir=LOG_DIR)
-    server.destroy()  # one that an interrupted run left
+    remove_remains(server)
     with server:
         yield server
     server.destroy()
+    assert not serverlog.faults(server)
 
 
 @pytest.fixture
@@ -98,18 +102,20 @@ def make_cluster(tree: Tree, request: pytest.FixtureRequest) -> Iterator[Callabl
     class TestCluster(Cluster):
         def __init__(self, name: str, *arguments, **kwargs):
             super().__init__(name, *arguments, **kwargs)
+            remove_remains(self)
             made.append(self)
 
     def make(name: str, **settings: str) -> Cluster:
         full_name = f"{request.node.originalname}-{name}"
         server = TestCluster(full_name, tree, settings={**FAST, **settings}, log_dir=LOG_DIR)
-        server.destroy()
         server.start()
         return server
 
     yield make
     for server in made:
         server.destroy()
+    for server in made:
+        assert not serverlog.faults(server)
 
 
 @pytest.fixture
@@ -117,6 +123,12 @@ def rng(request: pytest.FixtureRequest) -> numpy.random.Generator:
     """Random numbers that depend on --seed and the test's name only, not on the order of tests."""
     name = list(request.node.name.encode())
     return numpy.random.default_rng([request.config.option.seed, *name])
+
+
+def remove_remains(server: Cluster) -> None:
+    """Removes what an earlier run left of a cluster of this name."""
+    server.destroy()
+    server.log.unlink(missing_ok=True)
 
 
 def create_database(cluster: Cluster, name: str) -> None:

@@ -4,7 +4,6 @@ Distributions are chosen to hurt: coordinates shared by many vectors, few distin
 ends of what a float can hold, vectors without a direction.
 """
 
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +13,8 @@ from numpy.random import Generator
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 from psycopg.types import TypeInfo
+
+import pgvectors
 
 LARGEST = numpy.finfo(numpy.float32).max
 
@@ -28,14 +29,14 @@ def register(connection: psycopg.Connection) -> psycopg.Connection:
         oid = info.oid
 
         def dump(self, vector: numpy.ndarray) -> bytes:
-            return f"[{','.join(map(repr, vector.tolist()))}]".encode()
+            return pgvectors.literal(vector).encode()
 
     class Binary(Dumper):
         oid = info.oid
         format = Format.BINARY
 
         def dump(self, vector: numpy.ndarray) -> bytes:
-            return struct.pack("!hh", len(vector), 0) + vector.astype(">f4").tobytes()
+            return pgvectors.binary(vector)
 
     # Where both will do, the one registered last is used; literals take the text.
     connection.adapters.register_dumper(numpy.ndarray, Text)

@@ -1,0 +1,27 @@
+"""What must never stand in a server's log, whatever a test does to the server."""
+
+import re
+
+from pgcluster import Cluster
+
+# The last one is what a backend says that finds pins or locks left over at the end of its transaction.
+FAULTS = (
+    "PANIC",
+    "TRAP",
+    "terminated by signal",
+    "wrong order",
+    "corrupt",
+    "inconsistent page",
+    "panicked",
+    "unexpected data beyond EOF",
+    " leak",
+)
+
+
+def faults(cluster: Cluster) -> list[str]:
+    """The log's lines that tell of a fault, without the statements that are quoted there."""
+    if not cluster.log.exists():
+        return []
+    lines = cluster.log.read_text(errors="replace").splitlines()
+    found = re.compile("|".join(FAULTS))
+    return [line for line in lines if found.search(line) and "STATEMENT:" not in line]

@@ -1,0 +1,177 @@
+"""Partial, expression, partitioned and concurrently built indexes, and several on one column."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+import numpy
+import psycopg
+import pytest
+from psycopg import sql
+
+import vectors
+from changes import LABELS, Items
+from oracle import (
+    OPERATORS,
+    THROUGH_INDEX,
+    Question,
+    compare,
+    compare_lateral,
+    plan_of,
+    planned,
+)
+from pgcluster import Cluster
+from vectors import Source, clustered, grid
+
+DIMS = 16
+ROWS = 3000
+SMALL_DELTA = "WITH (delta_size = 64)"
+
+
+@pytest.fixture
+def items(db: psycopg.Connection, rng: numpy.random.Generator) -> Items:
+    items = Items(vectors.register(db), Source(rng, DIMS, clustered, zeros=0.01, nulls=0.01), ROWS)
+    items.create()
+    items.copy()
+    return items
+
+
+def change_all(items: Items) -> None:
+    """Every kind of change that goes through the index, once."""
+    for change in (
+        items.copy,
+        items.update_vectors,
+        items.delete_some,
+        items.roll_back_to_savepoint,
+        items.update_label,
+        items.vacuum,
+        items.insert_many,
+    ):
+        change()
+
+
+def test_partial_index(items: Items) -> None:
+    """Rows enter and leave it as their label changes."""
+    db = items.connection
+    db.execute(f"CREATE INDEX few ON items USING kdtree (embedding) {SMALL_DELTA} WHERE label < 3")
+    for _ in range(3):
+        change_all(items)
+        for condition in ("label < 3", "label = 1", "label < 3 AND mod(id, 10) = 0"):
+            target = {"target": items.source.vector()}
+            compare(db, Question("<->", parameters=target, condition=condition, limit=20), "few")
+            compare(db, Question("<->", parameters=target, condition=condition), "few")
+    # A question for other rows cannot use it.
+    with planned(db, THROUGH_INDEX):
+        plan = plan_of(
+            db, "SELECT id FROM items ORDER BY embedding <-> (SELECT embedding FROM items LIMIT 1)"
+        )
+    assert "few" not in {node.get("Index Name") for node in plan}
+
+
+def test_expression_index(items: Items) -> None:
+    """On a part of the vector. The expression is NULL for some rows, although the column is not."""
+    db = items.connection
+    db.execute(
+        "CREATE FUNCTION half(embedding vector, label int) RETURNS vector IMMUTABLE LANGUAGE sql AS "
+        f"'SELECT CASE WHEN label <> 4 THEN subvector(embedding, 1, {DIMS // 2}) END'"
+    )
+    expression = f"(half(embedding, label)::vector({DIMS // 2}))"
+    db.execute(f"CREATE INDEX halves ON items USING kdtree ({expression} vector_cosine_ops) {SMALL_DELTA}")
+    for _ in range(3):
+        change_all(items)
+        for limit in (5, None):
+            target = items.source.vector()[: DIMS // 2]
+            question = Question("<=>", parameters={"target": target}, column=expression, limit=limit)
+            compare(db, question, "halves")
+
+
+def test_several_indexes_on_one_column(items: Items) -> None:
+    """Each operator finds the index of its own class."""
+    db = items.connection
+    for opclass in OPERATORS:
+        db.execute(f"CREATE INDEX {opclass} ON items USING kdtree (embedding {opclass}) {SMALL_DELTA}")
+    for _ in range(3):
+        change_all(items)
+        for opclass, operator in OPERATORS.items():
+            for limit in (1, 30, None):
+                target = {"target": items.source.vector()}
+                compare(db, Question(operator, parameters=target, limit=limit), opclass)
+
+
+def test_partitions(db: psycopg.Connection, rng: numpy.random.Generator) -> None:
+    """Merge Append over one index scan a partition. Rows move from partition to partition."""
+    source = Source(rng, DIMS, grid, nulls=0.02)
+    items = Items(vectors.register(db), source, ROWS)
+    db.execute(
+        f"CREATE TABLE items (id bigserial, label int NOT NULL, embedding vector({DIMS})) "
+        "PARTITION BY LIST (label)"
+    )
+    for label in range(LABELS):
+        db.execute(f"CREATE TABLE items_{label} PARTITION OF items FOR VALUES IN ({label})")
+    items.copy()
+    db.execute(f"CREATE INDEX items_index ON items USING kdtree (embedding) {SMALL_DELTA}")
+    every = [f"items_{label}_embedding_idx" for label in range(LABELS)]
+    some = [every[label] for label in (2, 5)]
+    for _ in range(3):
+        change_all(items)
+        for limit in (1, 100, None):
+            target = {"target": source.vector()}
+            compare(db, Question("<->", parameters=target, limit=limit), *every)
+            compare(db, Question("<->", parameters=target, condition="label IN (2, 5)", limit=limit), *some)
+
+
+def test_join_of_two_indexed_tables(items: Items) -> None:
+    """The nearest of each of a table's rows, the rows themselves in the order of another index."""
+    db = items.connection
+    db.execute(f"CREATE INDEX items_index ON items USING kdtree (embedding) {SMALL_DELTA}")
+    db.execute("CREATE TABLE seeds AS SELECT id, embedding FROM items WHERE embedding IS NOT NULL LIMIT 200")
+    db.execute("CREATE INDEX seeds_index ON seeds USING kdtree (embedding)")
+    change_all(items)
+    nearest_seeds = "SELECT id, embedding FROM seeds ORDER BY embedding <-> {} LIMIT 7"
+    target = sql.Literal(items.source.vector()).as_string(db)
+    compare_lateral(db, "<->", nearest_seeds.format(target), 5, "items_index", "seeds_index")
+
+
+@contextlib.contextmanager
+def load(cluster: Cluster, dbname: str, items: Items, seeds: list[int]) -> Iterator[None]:
+    """Changes by other sessions for as long as the block runs; their errors end it."""
+    stop = threading.Event()
+    failures: list[BaseException] = []
+    kinds = ("insert_one", "insert_many", "update_vector", "delete_one", "roll_back_to_savepoint")
+
+    def work(seed: int) -> None:
+        rng = numpy.random.default_rng(seed)
+        with cluster.connect(dbname) as connection:
+            mine = Items(vectors.register(connection), Source(rng, DIMS, clustered, nulls=0.01), 20)
+            try:
+                while not stop.is_set():
+                    getattr(mine, str(rng.choice(kinds)))()
+            except BaseException as failure:
+                failures.append(failure)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in seeds]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not failures
+
+
+def test_built_concurrently_under_load(
+    cluster: Cluster, dbname: str, items: Items, rng: numpy.random.Generator
+) -> None:
+    db = items.connection
+    with load(cluster, dbname, items, rng.integers(2**32, size=2).tolist()):
+        db.execute(f"CREATE INDEX CONCURRENTLY items_index ON items USING kdtree (embedding) {SMALL_DELTA}")
+        for _ in range(3):
+            db.execute("REINDEX INDEX CONCURRENTLY items_index")
+            with db.transaction():
+                db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                compare(db, Question("<->", parameters={"target": items.source.vector()}), "items_index")
+    compare(db, Question("<->", parameters={"target": items.source.vector()}), "items_index")
+    items.vacuum()
+    compare(db, Question("<->", parameters={"target": items.source.vector()}), "items_index")
