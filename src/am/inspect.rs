@@ -50,7 +50,9 @@ fn kdtree_stats(
     ),
 > {
     check_privilege(index);
-    let open = OpenIndex::open(index);
+    let open = OpenIndex::try_open(index).unwrap_or_else(|| {
+        raise(PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE, format!("relation with OID {} does not exist", index.to_u32()))
+    });
     let index = open.index();
     check_is_ours(&open);
     let meta = meta::read(index);

@@ -136,15 +136,18 @@ impl Index {
 pub struct OpenIndex(Index);
 
 impl OpenIndex {
-    /// Opens and locks a relation for reading. Raises an error if there is none.
-    pub fn open(oid: pg_sys::Oid) -> Self {
-        // SAFETY: an open relation is what `relation_open` returns.
-        OpenIndex(unsafe { Index::from_raw(pg_sys::relation_open(oid, pg_sys::AccessShareLock as i32)) })
+    /// Opens and locks a relation for reading, if there is one.
+    pub fn try_open(oid: pg_sys::Oid) -> Option<Self> {
+        // SAFETY: the result is null or an open relation.
+        unsafe {
+            let relation = pg_sys::try_relation_open(oid, pg_sys::AccessShareLock as i32);
+            (!relation.is_null()).then(|| OpenIndex(Index::from_raw(relation)))
+        }
     }
 
     /// Opens an index that the planner has locked already.
     pub fn open_locked(oid: pg_sys::Oid) -> Self {
-        // SAFETY: as above.
+        // SAFETY: an open relation is what `relation_open` returns.
         OpenIndex(unsafe { Index::from_raw(pg_sys::relation_open(oid, pg_sys::NoLock as i32)) })
     }
 
