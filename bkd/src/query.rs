@@ -19,9 +19,9 @@ use crate::{prepare, Metric, Placement};
 /// Unit roundoff of single precision.
 pub(crate) const UNIT: f64 = 1.0 / (1 << 24) as f64;
 /// Squares of differences below this vanish in single precision.
-const UNDERFLOW: f64 = 1e-18;
+pub(crate) const UNDERFLOW: f64 = 1e-18;
 /// Products below this vanish in single precision.
-const PRODUCT_UNDERFLOW: f64 = 1e-36;
+pub(crate) const PRODUCT_UNDERFLOW: f64 = 1e-36;
 
 /// A query vector, prepared for searching.
 #[derive(Debug, Clone)]

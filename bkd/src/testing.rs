@@ -1,5 +1,15 @@
 //! Random and hostile numbers for the unit tests. Everything follows from a seed, which proptest prints when a test fails.
 
+use crate::layout::{tids, PageKind};
+use crate::metric::norm;
+use crate::query::round_up;
+use crate::{
+    build, prepare, BuildOptions, Extent, Input, MemStore, Metric, PageRead, Placement, Progress, Query,
+    Segment, Tid,
+};
+
+pub(crate) const METRICS: [Metric; 3] = [Metric::L2, Metric::Cosine, Metric::InnerProduct];
+
 /// Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014).
 pub(crate) struct Random(pub u64);
 
@@ -37,4 +47,159 @@ impl Random {
     pub(crate) fn many<T>(&mut self, count: usize, mut one: impl FnMut(&mut Self) -> T) -> Vec<T> {
         (0..count).map(|_| one(self)).collect()
     }
+}
+
+/// Vectors, queries, and what is known of them: a segment whose bounds can be checked against exact values.
+pub(crate) struct Example {
+    pub metric: Metric,
+    pub dims: usize,
+    /// The vectors that were indexed.
+    pub exact: Vec<Vec<f32>>,
+    pub segment: Segment,
+    pub store: MemStore,
+}
+
+impl Example {
+    /// Builds a segment. With `slack`, of vectors that lie so far from the exact ones, as a merge would.
+    pub(crate) fn new(
+        metric: Metric,
+        exact: Vec<Vec<f32>>,
+        slack: f32,
+        leaf_size: usize,
+        random: &mut Random,
+    ) -> Self {
+        let dims = exact[0].len();
+        let mut slacks = Vec::with_capacity(exact.len());
+        let mut vectors = Vec::with_capacity(exact.len() * dims);
+        for vector in &exact {
+            let moved: Vec<f32> = vector.iter().map(|x| x + slack * random.signed()).collect();
+            let square: f64 = vector.iter().zip(&moved).map(|(&a, &b)| difference(a, b).powi(2)).sum();
+            slacks.push(round_up(square.sqrt()));
+            vectors.extend(moved);
+        }
+        let tids: Vec<Tid> = (0..exact.len()).map(|at| Tid::new(at as u32, 1)).collect();
+        let slack = (slack > 0.0).then_some(&slacks[..]);
+        let input = Input { metric, dims, vectors: &vectors, slack, tids: &tids };
+        let options = BuildOptions { leaf_size: Some(leaf_size), ..Default::default() };
+        let mut store = MemStore::new();
+        let mut directory = build(&input, &options, &Progress::default(), &mut store).unwrap();
+        directory.extents = vec![Extent { start: 0, blocks: store.len() as u32 }];
+        let segment = Segment::open(1, directory).unwrap();
+        Example { metric, dims, exact, segment, store }
+    }
+
+    /// The vector at a position of the segment.
+    pub(crate) fn at(&self, ordinal: u32) -> &[f32] {
+        let (page, slot) = self.segment.tid_position(ordinal);
+        let tid = tids::get(self.store.page(PageKind::Tids, page).unwrap(), slot);
+        &self.exact[tid.block as usize]
+    }
+
+    /// The exact value that raw bounds of a vector are lower bounds of, as far as double precision can tell.
+    pub(crate) fn value(&self, query: &Query, vector: &[f32]) -> f64 {
+        let pairs = query.values().iter().zip(vector);
+        match self.metric {
+            Metric::L2 | Metric::Cosine => pairs.map(|(&q, &x)| difference(q, x).powi(2)).sum::<f64>().sqrt(),
+            Metric::InnerProduct => -pairs.map(|(&q, &x)| f64::from(q) * f64::from(x)).sum::<f64>(),
+        }
+    }
+
+    /// What double precision may have lost in [`Example::value`].
+    pub(crate) fn tolerance(&self, query: &Query, vector: &[f32]) -> f64 {
+        let scale = match self.metric {
+            Metric::L2 | Metric::Cosine => self.value(query, vector),
+            Metric::InnerProduct => norm(query.values()) * norm(vector),
+        };
+        scale * self.dims as f64 * f64::EPSILON
+    }
+}
+
+fn difference(a: f32, b: f32) -> f64 {
+    f64::from(a) - f64::from(b)
+}
+
+/// Sets of vectors on which bounds are nearly met, so that whatever is left out of them shows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shape {
+    Uniform,
+    /// On the coarse decodings of their own grid: the coarse codes lose nothing.
+    CoarseLattice,
+    /// On the fine decodings.
+    FineLattice,
+    /// On a line or plane: boxes on two axes say everything.
+    Flat,
+    /// Equal vectors, but for a few components.
+    Repeated,
+    Hostile,
+}
+
+pub(crate) const SHAPES: [Shape; 6] =
+    [Shape::Uniform, Shape::CoarseLattice, Shape::FineLattice, Shape::Flat, Shape::Repeated, Shape::Hostile];
+
+impl Shape {
+    /// So many vectors around some point, on some scale.
+    pub(crate) fn vectors(self, dims: usize, count: usize, random: &mut Random) -> Vec<Vec<f32>> {
+        let scale = 10f32.powi([0, 0, 3, -3, 12, -18, -25][random.below(7)]);
+        let far = [0.0, 0.0, 1.0, 1000.0][random.below(4)];
+        let origin: Vec<f32> = random.many(dims, |random| (random.signed() * far) * scale);
+        let step: Vec<f32> = random.many(dims, |random| scale * (0.5 + random.signed() * 0.4) / 64.0);
+        let plane = random.many(2, |random| random.many(dims, Random::signed));
+        (0..count)
+            .map(|at| match self {
+                Shape::Uniform => origin.iter().map(|origin| origin + random.signed() * scale).collect(),
+                Shape::CoarseLattice | Shape::FineLattice => {
+                    let mut code = || match (at, self) {
+                        (0, _) => 0.0,
+                        (1, _) => 255.0,
+                        (_, Shape::FineLattice) => random.below(256) as f32,
+                        _ => random.below(16) as f32 * 16.0 + 7.5,
+                    };
+                    origin.iter().zip(&step).map(|(origin, step)| origin + step * code()).collect()
+                }
+                Shape::Flat => {
+                    let (a, b) = (random.signed() * scale, random.signed() * scale * 0.1);
+                    (0..dims).map(|dim| origin[dim] + a * plane[0][dim] + b * plane[1][dim]).collect()
+                }
+                Shape::Repeated => {
+                    let mut vector = origin.clone();
+                    if random.below(3) == 0 {
+                        vector[random.below(dims)] += random.signed() * scale * 1e-3;
+                    }
+                    vector
+                }
+                Shape::Hostile => random.many(dims, |random| match random.hostile() {
+                    large if large.abs() > 1e13 => 1e13,
+                    other => other,
+                }),
+            })
+            .collect()
+    }
+
+    /// A query for such vectors: one of them, near one, in between, far away, on another scale.
+    pub(crate) fn query(self, vectors: &[Vec<f32>], random: &mut Random) -> Vec<f32> {
+        let (a, b) = (&vectors[random.below(vectors.len())], &vectors[random.below(vectors.len())]);
+        let by = match random.below(6) {
+            0 => 0.0,
+            1 => 1e-6,
+            2 => 0.5,
+            3 => 30.0,
+            4 => 1e4,
+            _ => random.signed(),
+        };
+        let noise = [0.0, 0.0, 1e-5, 0.1, 10.0][random.below(5)];
+        a.iter().zip(b).map(|(a, b)| a + (b - a) * by + (b - a) * noise * random.signed()).collect()
+    }
+}
+
+/// As [`crate::prepare`] stores them; what has no place in the trees is left out.
+pub(crate) fn prepared(metric: Metric, mut vectors: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+    let mut one = Vec::new();
+    vectors.retain_mut(|vector| {
+        let ranked = prepare(metric, vector, &mut one) == Placement::Ranked;
+        if ranked {
+            vector.copy_from_slice(&one);
+        }
+        ranked
+    });
+    vectors
 }

@@ -15,7 +15,7 @@ use super::stream::{Coarse, Stream};
 use crate::kernels::{Grid, GridSums, Kernels, Survivors, Threshold};
 use crate::layout::leaf::{LeafHeader, GROUP, LANES};
 use crate::layout::{CHUNK, CHUNKS_PER_PAGE};
-use crate::query::{round_up, Scale, UNIT};
+use crate::query::{round_up, Scale, PRODUCT_UNDERFLOW, UNDERFLOW, UNIT};
 use crate::{Error, Metric, PageRead, Query, Result, Segment};
 
 /// Scratch space for scanning leaves with one query.
@@ -32,6 +32,9 @@ pub(super) struct LeafScan {
 
 /// Up to so many groups (128 dimensions) it is cheaper to put a block together than to scan it in parts.
 const COPIED_GROUPS: usize = 16;
+
+/// The root of half the smallest single-precision number: the square of anything smaller may be rounded to zero.
+const LOST_SQUARE: f64 = 2.7e-23;
 
 /// What a leaf's grid says about the query.
 struct View {
@@ -161,7 +164,9 @@ impl LeafScan {
         let quantised = floats.quantise(&self.grid.weight, inverse, scale, &mut self.weights);
         let scale = f64::from(scale);
         let padded = self.weights.len() as f64;
-        let rest = f64::from(quantised.rest).sqrt() * 1.001 + 2e-5 * padded.sqrt() * scale + 1e-36;
+        // Single precision loses squares of differences below `LOST_SQUARE`, but no difference exceeds the largest weight.
+        let lost = LOST_SQUARE.min(largest_weight) * padded.sqrt();
+        let rest = f64::from(quantised.rest).sqrt() * 1.001 + 2e-5 * padded.sqrt() * scale + lost;
         // Sums of integers below 2^24: exact in single precision.
         let (sum, magnitude) = (f64::from(quantised.sum), f64::from(quantised.magnitude));
 
@@ -171,13 +176,14 @@ impl LeafScan {
         let of = |base: f32, step: f32| f64::from(base) + 65_535.0 * f64::from(step);
         let residual = of(header.coarse_base, header.coarse_step);
         let fine_residual = of(header.fine_base, header.fine_step);
-        let pad = 8.0 * UNIT * (reach + residual + fine_residual) + 1e-18;
+        let pad = 8.0 * UNIT * (reach + residual + fine_residual) + UNDERFLOW;
         let dot_error = 8.0 * UNIT * 30.0 * scale * magnitude;
         let code_norm = f64::from(header.code_norm);
 
         let (threshold, fine) = match metric {
             Metric::L2 | Metric::Cosine => {
-                let error = 2.0 * sum_error * (center + f64::from(header.norm_max)) + dot_error + 1e-36;
+                let error =
+                    2.0 * sum_error * (center + f64::from(header.norm_max)) + dot_error + PRODUCT_UNDERFLOW;
                 let threshold = Threshold {
                     constant: (center + 15.0 * scale * sum - 2.0 * rest * code_norm - error) as f32,
                     scale: (2.0 * scale) as f32,
@@ -201,7 +207,7 @@ impl LeafScan {
             }
             Metric::InnerProduct => {
                 let norm = f64::from(self.query.norm());
-                let pad = norm * pad + sum_error * norm * reach;
+                let pad = norm * pad + sum_error * norm * reach + PRODUCT_UNDERFLOW;
                 let threshold = Threshold {
                     constant: (-center + 7.5 * scale * sum - rest * code_norm - dot_error) as f32,
                     scale: scale as f32,
@@ -296,3 +302,6 @@ pub(crate) fn gather<S: PageRead>(
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

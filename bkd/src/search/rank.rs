@@ -1,7 +1,7 @@
 //! Lower bounds for whole leaves, from their boxes.
 
 use crate::kernels::{Kernels, AXES};
-use crate::query::{round_up, UNIT};
+use crate::query::{round_up, PRODUCT_UNDERFLOW, UNDERFLOW, UNIT};
 use crate::{Axes, Metric, Query, Segment};
 
 /// A leaf and what its box says.
@@ -48,7 +48,7 @@ fn bounds(query: &Query, segment: &Segment) -> Vec<f32> {
             let sums = sums(segment, &coordinates[..axes], Metric::L2);
             // In single precision, which vectorises, with room for its rounding.
             let factor = (1.0 - 2.0 * sum_error - 8.0 * UNIT) as f32;
-            let slack = round_up(slack);
+            let slack = round_up(slack + UNDERFLOW);
             sums.into_iter().map(|sum| (sum.sqrt() * factor - slack).max(0.0)).collect()
         }
         Metric::InnerProduct => {
@@ -66,8 +66,9 @@ fn bounds(query: &Query, segment: &Segment) -> Vec<f32> {
                     (coordinates, at_center, beyond.sqrt())
                 }
             };
-            let slack =
-                (2.0 * projection_error + 2.0 * (axes as f64).sqrt() * sum_error + ORTHONORMALITY) * reach;
+            let slack = (2.0 * projection_error + 2.0 * (axes as f64).sqrt() * sum_error + ORTHONORMALITY)
+                * reach
+                + PRODUCT_UNDERFLOW;
             let sums = sums(segment, &coordinates[..axes], Metric::InnerProduct);
             sums.into_iter()
                 .zip(&directory.leaves.beyond)
@@ -111,3 +112,6 @@ fn sums(segment: &Segment, coordinates: &[f32], metric: Metric) -> Vec<f32> {
     }
     sums
 }
+
+#[cfg(test)]
+mod tests;
