@@ -105,29 +105,31 @@ impl Directory {
     fn validate(&self) -> Result<()> {
         let dims = self.dims as usize;
         let leaves = self.leaves.vectors.len();
+        let finite = |values: &[f32]| values.iter().all(|x| x.is_finite());
+        let natural = |values: &[f32]| values.iter().all(|&x| x.is_finite() && x >= 0.0);
         let axes_fit = match &self.axes {
             Axes::Own => true,
             Axes::Principal { center, rows } => {
-                center.len() == dims && dims > 0 && rows.len().is_multiple_of(dims)
+                center.len() == dims
+                    && dims > 0
+                    && rows.len().is_multiple_of(dims)
+                    && finite(center)
+                    && finite(rows)
             }
         };
+        let LeafTable { vectors, low, high, beyond } = &self.leaves;
         let fits = (1..=MAX_DIMS).contains(&dims)
             && axes_fit
-            && self.leaves.vectors.iter().all(|&vectors| vectors > 0)
-            && self.leaves.low.len() == self.axes.count(dims) * leaves
-            && self.leaves.high.len() == self.leaves.low.len()
-            && self.leaves.beyond.len() == leaves
-            && self.max_norm.is_finite()
-            && self.radius.is_finite()
-            && self
-                .leaves
-                .low
-                .iter()
-                .chain(&self.leaves.high)
-                .chain(&self.leaves.beyond)
-                .all(|x| x.is_finite())
-            && self.leaves.vectors.iter().map(|&vectors| u64::from(vectors)).sum::<u64>()
-                <= u64::from(u32::MAX)
+            && vectors.iter().all(|&vectors| vectors > 0)
+            && low.len() == self.axes.count(dims) * leaves
+            && high.len() == low.len()
+            && beyond.len() == leaves
+            && natural(&[self.max_norm, self.radius])
+            && natural(beyond)
+            && finite(low)
+            && finite(high)
+            && low.iter().zip(high).all(|(low, high)| low <= high)
+            && vectors.iter().map(|&vectors| u64::from(vectors)).sum::<u64>() <= u64::from(u32::MAX)
             && self.extents.iter().all(|extent| {
                 extent.blocks > 0 && extent.start.checked_add(extent.blocks).is_some_and(|end| end < NO_BLOCK)
             });
