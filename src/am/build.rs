@@ -63,7 +63,8 @@ pub unsafe extern "C-unwind" fn build(
     let index_tuples = state.finish();
     // SAFETY: palloc returns memory of that size.
     unsafe {
-        let result = pg_sys::palloc0(size_of::<pg_sys::IndexBuildResult>()).cast::<pg_sys::IndexBuildResult>();
+        let result =
+            pg_sys::palloc0(size_of::<pg_sys::IndexBuildResult>()).cast::<pg_sys::IndexBuildResult>();
         (*result).heap_tuples = heap_tuples;
         (*result).index_tuples = index_tuples as f64;
         result
@@ -252,10 +253,13 @@ impl ListWriter {
         let mut page = ExclusivePage::extend(self.index);
         let block = page.block();
         let used = self.on_page * Tid::SIZE;
-        page.create_unlogged(PageHeader::new(self.part.kind(), self.chain.owner, self.chain.pages), |payload| {
-            payload[..used].copy_from_slice(&self.page[..used]);
-            used
-        });
+        page.create_unlogged(
+            PageHeader::new(self.part.kind(), self.chain.owner, self.chain.pages),
+            |payload| {
+                payload[..used].copy_from_slice(&self.page[..used]);
+                used
+            },
+        );
         drop(page);
         if self.chain.is_empty() {
             self.chain.head = block;

@@ -88,8 +88,10 @@ fn append_to_tail(index: Index, part: Part, chain: Chain, item: &[u8]) -> bool {
     }
     let tail = ExclusivePage::read(index, chain.tail);
     let Some(header) = tail.header().or_raise(index) else { return false };
-    let is_tail =
-        header.kind == part.kind() && header.owner == chain.owner && !header.closed && header.next == NO_BLOCK;
+    let is_tail = header.kind == part.kind()
+        && header.owner == chain.owner
+        && !header.closed
+        && header.next == NO_BLOCK;
     if !is_tail || header.used as usize + item.len() > PAYLOAD {
         return false;
     }
@@ -195,7 +197,13 @@ impl Walk {
 }
 
 /// The header of a page that should have this kind, owner and position; errors name the block.
-pub fn read_header(page: &SharedPage, block: u32, kind: PageKind, owner: u64, sequence: u32) -> Result<PageHeader> {
+pub fn read_header(
+    page: &SharedPage,
+    block: u32,
+    kind: PageKind,
+    owner: u64,
+    sequence: u32,
+) -> Result<PageHeader> {
     PageHeader::read(page)
         .and_then(|header| header.expect(kind, owner, sequence).map(|()| header))
         .map_err(|error| Error::corrupt(format!("block {block}: {error}")))
@@ -209,9 +217,14 @@ pub fn list_items(header: &PageHeader, payload: &Payload, mut each: impl FnMut(u
 }
 
 /// Calls `each` with the byte offset and row address of every item that starts on a page of a delta chain.
-pub fn delta_items(layout: &DeltaLayout, header: &PageHeader, payload: &Payload, mut each: impl FnMut(usize, Tid)) {
+pub fn delta_items(
+    layout: &DeltaLayout,
+    header: &PageHeader,
+    payload: &Payload,
+    mut each: impl FnMut(usize, Tid),
+) {
     if layout.pages_per_item > 1 {
-        if header.sequence as usize % layout.pages_per_item == 0 {
+        if (header.sequence as usize).is_multiple_of(layout.pages_per_item) {
             each(0, layout.tid(payload));
         }
         return;

@@ -67,7 +67,8 @@ pub unsafe extern "C-unwind" fn estimate(
         pg_sys::genericcostestimate(root, path, loop_count, &mut generic);
         let rows = generic.numIndexTuples.max(1.0);
         let costs = Unit::of(info.reltablespace);
-        let table = f64::from((*info.rel).pages) * costs.page + (*info.rel).tuples * (costs.tuple + costs.operator);
+        let table =
+            f64::from((*info.rel).pages) * costs.page + (*info.rel).tuples * (costs.tuple + costs.operator);
         let scan = if info.hypothetical {
             f64::from(info.pages) * COARSE_SHARE * costs.page * PAGE_SHARE
         } else {
@@ -77,7 +78,8 @@ pub unsafe extern "C-unwind" fn estimate(
         let first = scan.min(table * SCAN_SHARE);
         let passes = (rows / FIRST_PASS).max(1.0).log(PASS_GROWTH);
         *startup_cost = first;
-        *total_cost = first * (1.0 + passes) + rows * (costs.index_tuple + OPERATORS_PER_ROW * costs.operator);
+        *total_cost =
+            first * (1.0 + passes) + rows * (costs.index_tuple + OPERATORS_PER_ROW * costs.operator);
         *selectivity = generic.indexSelectivity;
         *pages = f64::from(info.pages);
     }

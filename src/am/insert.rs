@@ -16,6 +16,7 @@ use crate::types::vector::VectorRef;
 /// # Safety
 /// Called by Postgres with an open index, one value and the address of the row.
 #[pg_guard]
+#[allow(clippy::too_many_arguments)]
 pub unsafe extern "C-unwind" fn insert(
     index: pg_sys::Relation,
     values: *mut pg_sys::Datum,

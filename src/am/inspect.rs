@@ -1,5 +1,8 @@
 //! Functions that show what an index consists of, and what a scan did.
 
+// pgrx wants the columns of a result spelled out in the function's signature.
+#![allow(clippy::type_complexity)]
+
 use bkd::layout::chain::DeltaLayout;
 use bkd::layout::meta::{Chain, Meta};
 use bkd::layout::{PageKind, PAGE_SIZE};
@@ -51,15 +54,15 @@ fn kdtree_stats(
 > {
     check_privilege(index);
     let open = OpenIndex::try_open(index).unwrap_or_else(|| {
-        raise(PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE, format!("relation with OID {} does not exist", index.to_u32()))
+        raise(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+            format!("relation with OID {} does not exist", index.to_u32()),
+        )
     });
     let index = open.index();
     check_is_ours(&open);
     let meta = meta::read(index);
-    let rows: Vec<PartRow> = segment_rows(index, &meta)
-        .into_iter()
-        .chain(chain_rows(index, &meta))
-        .collect();
+    let rows: Vec<PartRow> = segment_rows(index, &meta).into_iter().chain(chain_rows(index, &meta)).collect();
     drop(open);
     TableIterator::new(rows)
 }
@@ -178,7 +181,10 @@ fn check_is_ours(open: &OpenIndex) {
     // SAFETY: a catalog lookup.
     let method = unsafe { pg_sys::get_am_oid(METHOD.as_ptr(), true) };
     if !open.is_index_of(method) {
-        raise(PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE, format!("\"{}\" is not a kdtree index", open.index().name()));
+        raise(
+            PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+            format!("\"{}\" is not a kdtree index", open.index().name()),
+        );
     }
     if open.is_foreign_temporary() {
         raise(

@@ -16,7 +16,8 @@ pub enum Phase {
 }
 
 impl Phase {
-    const ALL: [Phase; 4] = [Phase::Initializing, Phase::ScanningTable, Phase::BuildingTree, Phase::WritingLog];
+    const ALL: [Phase; 4] =
+        [Phase::Initializing, Phase::ScanningTable, Phase::BuildingTree, Phase::WritingLog];
 
     fn name(self) -> &'static CStr {
         match self {

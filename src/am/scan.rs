@@ -343,13 +343,14 @@ impl ListRows {
             }
             check_for_interrupts();
             let mut tids = Vec::new();
-            self.block = self.walk.page(self.block, self.chain.owner, self.sequence, &mut |_, header, payload| {
-                list_items(header, payload, |_, tid| {
-                    if !tid.is_dead() {
-                        tids.push(tid);
-                    }
+            self.block =
+                self.walk.page(self.block, self.chain.owner, self.sequence, &mut |_, header, payload| {
+                    list_items(header, payload, |_, tid| {
+                        if !tid.is_dead() {
+                            tids.push(tid);
+                        }
+                    });
                 });
-            });
             self.sequence += 1;
             self.page = tids.into_iter();
         }

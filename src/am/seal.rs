@@ -54,7 +54,9 @@ pub fn seal_if_due(index: Index, pages: u32) {
     }
     let Some(lock) = StructureLock::try_acquire(index) else { return };
     let meta = meta::read(index);
-    if meta.sealing.is_empty() && u64::from(meta.delta.pages) * PAGE_SIZE as u64 <= options::delta_bytes(index) {
+    if meta.sealing.is_empty()
+        && u64::from(meta.delta.pages) * PAGE_SIZE as u64 <= options::delta_bytes(index)
+    {
         return;
     }
     seal(&lock);
@@ -98,7 +100,8 @@ fn live_vectors(segment: &SegmentEntry) -> u64 {
 fn merge_start(sizes: &[u64], new: u64, limit: u64) -> usize {
     let (mut start, mut total) = (sizes.len(), new);
     loop {
-        let similar = sizes[..start].iter().rev().take_while(|&&size| size <= total.saturating_mul(MERGE_FACTOR));
+        let similar =
+            sizes[..start].iter().rev().take_while(|&&size| size <= total.saturating_mul(MERGE_FACTOR));
         let count = similar.clone().count();
         let sum = total.saturating_add(similar.sum());
         if count < MERGE_COUNT || sum > limit {
@@ -115,12 +118,19 @@ pub fn rebuild(lock: &StructureLock, chain: Option<Chain>, replaced: &[SegmentEn
     let Some((meta, id)) = begin(index, chain, replaced) else { return false };
     let mut batch = Batch::new(meta.dims as usize);
     if chain.is_some() {
-        chain::read_delta(index, meta.sealing, meta.dims as usize, |tid, vector| batch.push(tid, vector, 0.0));
+        chain::read_delta(index, meta.sealing, meta.dims as usize, |tid, vector| {
+            batch.push(tid, vector, 0.0)
+        });
     }
     for entry in replaced {
         let opened = open(index, &meta, entry);
-        export(&opened.segment, &opened.pages(index), &mut check_for_interrupts, &mut |vector, slack, tid| batch.push(tid, vector, slack))
-            .or_raise(index);
+        export(
+            &opened.segment,
+            &opened.pages(index),
+            &mut check_for_interrupts,
+            &mut |vector, slack, tid| batch.push(tid, vector, slack),
+        )
+        .or_raise(index);
     }
     let segment = (!batch.is_empty()).then(|| {
         let threads = if batch.len() < PARALLEL_VECTORS { 1 } else { maintenance_threads() };
@@ -145,7 +155,8 @@ fn begin(index: Index, chain: Option<Chain>, replaced: &[SegmentEntry]) -> Optio
     let id = meta::reserve_owner(&mut locked.meta);
     let cut = chain.is_some() && locked.meta.sealing.is_empty();
     // The chain may have grown since the caller saw it; the lock on its last page keeps it as it is.
-    let tail = (cut && !locked.meta.delta.is_empty()).then(|| ExclusivePage::read(index, locked.meta.delta.tail));
+    let tail =
+        (cut && !locked.meta.delta.is_empty()).then(|| ExclusivePage::read(index, locked.meta.delta.tail));
     if cut {
         locked.meta.sealing = std::mem::replace(&mut locked.meta.delta, Chain::EMPTY);
     }
@@ -166,7 +177,8 @@ fn finish(index: Index, sealed: bool, replaced: &[SegmentEntry], segment: Option
     let xid = next_xid();
     let is_replaced = |entry: &SegmentEntry| replaced.iter().any(|other| other.id == entry.id);
     // In the place of the newest that it replaces, or at the end.
-    let place = meta.segments.iter().position(|entry| replaced.last().is_some_and(|last| last.id == entry.id));
+    let place =
+        meta.segments.iter().position(|entry| replaced.last().is_some_and(|last| last.id == entry.id));
     let place = place.map_or(meta.segments.len(), |at| at + 1);
     if let Some(segment) = segment {
         meta.segments.insert(place, segment);

@@ -89,7 +89,9 @@ pub fn open_all(index: Index, meta: &Meta) -> Vec<Opened> {
     let known = CACHE.with_borrow_mut(|cache| cache.take(index.file()));
     // The cache is not borrowed here: reading may raise an error.
     let opened = open_with(index, meta, known);
-    CACHE.with_borrow_mut(|cache| cache.put(index.file(), meta.segments.iter().copied().zip(opened.iter().cloned())));
+    CACHE.with_borrow_mut(|cache| {
+        cache.put(index.file(), meta.segments.iter().copied().zip(opened.iter().cloned()))
+    });
     opened
 }
 
@@ -113,7 +115,10 @@ fn open_with(index: Index, meta: &Meta, mut known: HashMap<u64, Cached>) -> Vec<
 fn read_segment(index: Index, meta: &Meta, entry: &SegmentEntry) -> Result<Segment> {
     let directory = read_directory(index, entry.id, entry.directory, entry.directory_bytes)?;
     if (directory.metric, directory.dims) != (meta.metric, meta.dims) {
-        return Err(Error::corrupt(format!("segment {} is of another metric or dimension than the index", entry.id)));
+        return Err(Error::corrupt(format!(
+            "segment {} is of another metric or dimension than the index",
+            entry.id
+        )));
     }
     // Checked once here, so that no damaged number makes a scan read beyond the end of the file.
     let blocks = index.blocks();
@@ -208,6 +213,10 @@ impl Cache {
     }
 
     fn memory(&self) -> usize {
-        self.indexes.iter().flat_map(|(_, segments)| segments.values()).map(|cached| cached.opened.memory()).sum()
+        self.indexes
+            .iter()
+            .flat_map(|(_, segments)| segments.values())
+            .map(|cached| cached.opened.memory())
+            .sum()
     }
 }

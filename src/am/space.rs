@@ -16,7 +16,8 @@ use crate::pg::structure_lock::StructureLock;
 /// Drops what was replaced and what no scan can be reading any more; its pages can be used again.
 pub fn free_retired(lock: &StructureLock) {
     let index = lock.index();
-    let removable = |retired: &Retired| !meta::is_reservation(retired) && is_before_all_snapshots(retired.xid());
+    let removable =
+        |retired: &Retired| !meta::is_reservation(retired) && is_before_all_snapshots(retired.xid());
     let (gone, _): (Vec<_>, Vec<_>) = meta::read(index).retired.into_iter().partition(removable);
     if gone.is_empty() {
         return;
@@ -55,7 +56,8 @@ pub fn free_unreachable(lock: &StructureLock) -> u32 {
     for retired in &meta.retired {
         retired_blocks(index, retired, &mut mark);
     }
-    let unreachable: Vec<u32> = (0..).zip(&reachable).filter(|(_, &reached)| !reached).map(|(block, _)| block).collect();
+    let unreachable: Vec<u32> =
+        (0..).zip(&reachable).filter(|(_, &reached)| !reached).map(|(block, _)| block).collect();
     free_pages(index, unreachable.iter().copied());
     unreachable.len() as u32
 }

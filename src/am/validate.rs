@@ -119,10 +119,13 @@ impl OpClass {
                     procedure.amprocnum
                 ));
             } else if !is_metric_signature(procedure.amproc) {
-                problems.push(format!("contains function {name} with wrong signature for support number {METRIC_PROC}"));
+                problems.push(format!(
+                    "contains function {name} with wrong signature for support number {METRIC_PROC}"
+                ));
             // SAFETY: the signature was just checked.
             } else if unsafe { metric_of(procedure.amproc) }.is_none() {
-                problems.push(format!("contains function {name}, which does not return the number of a metric"));
+                problems
+                    .push(format!("contains function {name}, which does not return the number of a metric"));
             }
         }
         if !procedures.iter().any(|procedure| {
@@ -140,7 +143,8 @@ fn family_members<T: Copy>(cache: pg_sys::SysCacheIdentifier::Type, family: pg_s
     unsafe {
         let list = pg_sys::SearchSysCacheList(cache as i32, 1, family.into(), none, none);
         let members = (*list).members.as_slice((*list).n_members as usize);
-        let rows = members.iter().map(|&member| *pg_sys::GETSTRUCT(&raw mut (*member).tuple).cast::<T>()).collect();
+        let rows =
+            members.iter().map(|&member| *pg_sys::GETSTRUCT(&raw mut (*member).tuple).cast::<T>()).collect();
         pg_sys::ReleaseCatCacheList(list);
         rows
     }

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::ops::Deref;
 use std::ptr::NonNull;
 
-use bkd::layout::{PAGE_SIZE, PageHeader, NO_BLOCK};
+use bkd::layout::{PageHeader, NO_BLOCK, PAGE_SIZE};
 use pgrx::pg_sys;
 
 use super::index::Index;

@@ -84,8 +84,8 @@ impl Index {
         let data = self.data();
         // SAFETY: a setting, which is constant while the server runs.
         let wal_level = unsafe { pg_sys::wal_level };
-        let new_file = data.rd_createSubid != NO_SUBTRANSACTION
-            || data.rd_firstRelfilenodeSubid != NO_SUBTRANSACTION;
+        let new_file =
+            data.rd_createSubid != NO_SUBTRANSACTION || data.rd_firstRelfilenodeSubid != NO_SUBTRANSACTION;
         self.class().relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT
             && (wal_level >= pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32 || !new_file)
     }

@@ -71,8 +71,13 @@ fn serve<M>(receiver: Receiver<M>, receive: &mut impl FnMut(M)) {
 }
 
 /// Runs `work` in a pool of its own, whose threads have ended on return.
-fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T, rayon::ThreadPoolBuildError> {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_scoped(|thread| thread.run(), |pool| pool.install(work))
+fn in_pool<T: Send>(
+    threads: usize,
+    work: impl FnOnce() -> T + Send,
+) -> Result<T, rayon::ThreadPoolBuildError> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_scoped(|thread| thread.run(), |pool| pool.install(work))
 }
 
 /// Starts a thread with all signals blocked. Threads that it starts inherit the mask.

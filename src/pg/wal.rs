@@ -33,7 +33,12 @@ impl WalRecord {
     }
 
     /// Makes a page anew. `fill` writes the payload, which is zeros, and says how much of it is in use.
-    pub fn create(&mut self, page: &ExclusivePage, header: PageHeader, fill: impl FnOnce(&mut Payload) -> usize) {
+    pub fn create(
+        &mut self,
+        page: &ExclusivePage,
+        header: PageHeader,
+        fill: impl FnOnce(&mut Payload) -> usize,
+    ) {
         let image = self.register(page, pg_sys::GENERIC_XLOG_FULL_IMAGE as i32);
         initialise(image, header, fill);
     }
