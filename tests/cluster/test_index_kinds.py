@@ -1,9 +1,5 @@
 """Partial, expression, partitioned and concurrently built indexes, and several on one column."""
 
-import contextlib
-import threading
-from collections.abc import Iterator
-
 import numpy
 import psycopg
 import pytest
@@ -11,6 +7,7 @@ from psycopg import sql
 
 import vectors
 from changes import LABELS, Items
+from load import running, writer
 from oracle import (
     OPERATORS,
     THROUGH_INDEX,
@@ -132,40 +129,18 @@ def test_join_of_two_indexed_tables(items: Items) -> None:
     compare_lateral(db, "<->", nearest_seeds.format(target), 5, "items_index", "seeds_index")
 
 
-@contextlib.contextmanager
-def load(cluster: Cluster, dbname: str, items: Items, seeds: list[int]) -> Iterator[None]:
-    """Changes by other sessions for as long as the block runs; their errors end it."""
-    stop = threading.Event()
-    failures: list[BaseException] = []
-    kinds = ("insert_one", "insert_many", "update_vector", "delete_one", "roll_back_to_savepoint")
-
-    def work(seed: int) -> None:
-        rng = numpy.random.default_rng(seed)
-        with cluster.connect(dbname) as connection:
-            mine = Items(vectors.register(connection), Source(rng, DIMS, clustered, nulls=0.01), 20)
-            try:
-                while not stop.is_set():
-                    getattr(mine, str(rng.choice(kinds)))()
-            except BaseException as failure:
-                failures.append(failure)
-
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in seeds]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-    assert not failures
-
-
 def test_built_concurrently_under_load(
     cluster: Cluster, dbname: str, items: Items, rng: numpy.random.Generator
 ) -> None:
     db = items.connection
-    with load(cluster, dbname, items, rng.integers(2**32, size=2).tolist()):
+    writes = (
+        Items.insert_one,
+        Items.insert_many,
+        Items.update_vector,
+        Items.delete_one,
+        Items.roll_back_to_savepoint,
+    )
+    with running(cluster, dbname, rng, *[writer(items.source, 20, *writes)] * 2):
         db.execute(f"CREATE INDEX CONCURRENTLY items_index ON items USING kdtree (embedding) {SMALL_DELTA}")
         for _ in range(3):
             db.execute("REINDEX INDEX CONCURRENTLY items_index")
