@@ -1,6 +1,9 @@
 //! Vectors on their way into a segment, in memory.
 
 use bkd::{Input, Metric, Tid};
+use pgrx::PgSqlErrorCode;
+
+use crate::types::error::raise_with_detail;
 
 /// A set of prepared vectors with their row addresses.
 pub struct Batch {
@@ -18,9 +21,22 @@ impl Batch {
     /// Adds a vector that may be up to `slack` away from the row's.
     pub fn push(&mut self, tid: Tid, prepared: &[f32], slack: f32) {
         assert_eq!(prepared.len(), self.dims);
+        self.reserve();
         self.vectors.extend_from_slice(prepared);
         self.slack.push(slack);
         self.tids.push(tid);
+    }
+
+    /// Makes room for one more. Rust would abort, and Postgres with it, where this raises an error.
+    fn reserve(&mut self) {
+        let room = self.vectors.try_reserve(self.dims);
+        if room.and(self.slack.try_reserve(1)).and(self.tids.try_reserve(1)).is_err() {
+            raise_with_detail(
+                PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
+                "out of memory",
+                format!("There is no room for {} vectors of {} dimensions.", self.len() + 1, self.dims),
+            )
+        }
     }
 
     pub fn len(&self) -> usize {

@@ -11,6 +11,10 @@ use crate::pg::index::Index;
 /// Indexes to be remembered. More than that many in one backend are forgotten all at once.
 const MAX_INDEXES: usize = 1024;
 
+/// The most that a scan is expected to want. To keep many candidates costs time, so one scan that took a whole table must
+/// not make the next ones slow.
+const MAX_ROWS: u64 = 1000;
+
 #[derive(Default)]
 struct History {
     last: Option<(pg_sys::Oid, ScanStats)>,
@@ -30,7 +34,7 @@ pub fn record(index: Index, stats: ScanStats) {
         }
         let rows = history.rows.entry(index.oid().to_u32()).or_default();
         // One scan that wants less than the others does not make the next one read twice.
-        *rows = stats.rows.max(*rows / 2);
+        *rows = stats.rows.max(*rows / 2).min(MAX_ROWS);
     });
 }
 
