@@ -2,155 +2,168 @@
 
 mod common;
 
-use bkd::{export, Metric, Query};
+use bkd::{export, Input, Metric, Query, Tid};
 use common::*;
 use proptest::prelude::*;
 
-/// Components that hurt: ordinary ones, equal ones, tiny and huge ones.
-fn component() -> impl Strategy<Value = f32> {
-    prop_oneof![
-        8 => -1f32..1.0,
-        2 => Just(0.0),
-        1 => Just(0.5),
-        1 => (-3i32..4).prop_map(|x| x as f32),
-        1 => (-1f32..1.0, -38..14i32).prop_map(|(x, e)| x * 10f32.powi(e)),
-        1 => (1u32..0x80_0000).prop_map(f32::from_bits),
-    ]
-}
-
-/// Sets of vectors of one dimension: spread, clustered, with repeated vectors, with heavy tails.
-fn vectors() -> impl Strategy<Value = Vec<Vec<f32>>> {
-    let dims = prop_oneof![1usize..9, 9usize..24, 24usize..72, Just(130usize), Just(1040usize)];
-    (dims, 1usize..220, 0u8..4).prop_flat_map(|(dims, count, shape)| {
-        let vector = prop::collection::vec(component(), dims);
-        let uniform = prop::collection::vec(-1f32..1.0, dims);
-        match shape {
-            0 => prop::collection::vec(vector, count).boxed(),
-            1 => prop::collection::vec(uniform, count).boxed(),
-            // Few distinct vectors, far from the origin.
-            2 => prop::collection::vec(uniform, 1..4)
-                .prop_flat_map(move |centers| {
-                    let copy = (0..centers.len(), prop::option::of(0..dims), -0.01f32..0.01);
-                    prop::collection::vec(copy, count).prop_map(move |copies| {
-                        let moved = |(center, dim, by): (usize, Option<usize>, f32)| {
-                            let mut vector: Vec<f32> = centers[center].iter().map(|x| x + 1000.0).collect();
-                            if let Some(dim) = dim {
-                                vector[dim] += by;
-                            }
-                            vector
-                        };
-                        copies.into_iter().map(moved).collect::<Vec<_>>()
-                    })
-                })
-                .boxed(),
-            // A heavy tail: norms over many orders of magnitude.
-            _ => prop::collection::vec((uniform, -12i32..13), count)
-                .prop_map(|vectors| {
-                    let scaled = |(vector, e): (Vec<f32>, i32)| {
-                        vector.into_iter().map(|x| x * 10f32.powi(e)).collect()
-                    };
-                    vectors.into_iter().map(scaled).collect()
-                })
-                .boxed(),
-        }
-    })
-}
-
-fn check(vectors: &[Vec<f32>], leaf_size: usize, limit: usize) {
+fn check(rows: &[Vec<f32>], plan: &Plan, sum: Sum, limit: usize, expect: Option<usize>) {
     for metric in METRICS {
-        let (prepared, kept) = prepare_all(metric, vectors);
-        if kept.is_empty() {
-            continue;
-        }
-        let dims = vectors[0].len();
-        let built = Built::new(metric, dims, &prepared, None, leaf_size);
-        let far: Vec<f32> = kept[0].iter().map(|x| x * -3.0 + 0.1).collect();
-        for query in [&kept[0], &kept[kept.len() / 2], &far] {
-            assert_exact(&built, metric, &kept, query, limit);
+        if let Some(index) = Index::new(metric, rows, plan) {
+            for query in queries(&index.rows) {
+                index.assert_exact(&query, sum, limit, expect);
+            }
         }
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 160, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 160, failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// Several segments and a delta in one search, with dead rows, whatever the caller expects.
     #[test]
-    fn any_vectors(vectors in vectors(), leaf_size in 1usize..40, limit in 1usize..300) {
-        check(&vectors, leaf_size, limit);
+    fn any_vectors(
+        rows in vectors(),
+        plan in plans(),
+        sum in prop::sample::select(&SUMS[..]),
+        limit in 1usize..300,
+        expect in prop::option::of(0usize..300),
+    ) {
+        check(&rows, &plan, sum, limit, expect);
     }
 
     /// A merge exports vectors with their slack and builds a segment of them: its bounds hold for the original vectors.
     #[test]
-    fn merged_segments(vectors in vectors(), leaf_size in 1usize..40, merges in 1usize..4) {
+    fn merged_segments(
+        rows in vectors(),
+        plan in plans(),
+        sum in prop::sample::select(&SUMS[..]),
+        merges in 1usize..4,
+    ) {
         for metric in METRICS {
-            let (mut prepared, kept) = prepare_all(metric, &vectors);
-            if kept.is_empty() {
-                continue;
-            }
-            let dims = vectors[0].len();
-            let mut built = Built::new(metric, dims, &prepared, None, leaf_size);
+            let Some(mut index) = Index::new(metric, &rows, &plan) else { continue };
+            let dims = index.dims();
             for _ in 0..merges {
-                let mut slack = vec![f32::NAN; kept.len()];
-                export(&built.segment, &&built.store, &mut || (), &mut |vector, by, tid| {
-                    let at = index(tid);
-                    prepared[at * dims..(at + 1) * dims].copy_from_slice(vector);
-                    slack[at] = by;
-                }).unwrap();
-                prop_assert!(slack.iter().all(|slack| slack.is_finite()));
-                built = Built::new(metric, dims, &prepared, Some(&slack), leaf_size);
+                let (mut vectors, mut slacks, mut tids) = (Vec::new(), Vec::new(), Vec::new());
+                for built in &index.segments {
+                    export(&built.segment, &&built.store, &mut || (), &mut |vector, slack, tid| {
+                        vectors.extend_from_slice(vector);
+                        slacks.push(slack);
+                        tids.push(tid);
+                    }).unwrap();
+                }
+                prop_assert!(slacks.iter().all(|slack| slack.is_finite()));
+                if tids.is_empty() {
+                    break;
+                }
+                let input = Input { metric, dims, vectors: &vectors, slack: Some(&slacks), tids: &tids };
+                index.segments = vec![Built::new(&input, plan.leaf_size, None)];
             }
-            assert_exact(&built, metric, &kept, &kept[0], kept.len());
+            for query in queries(&index.rows) {
+                index.assert_exact(&query, sum, index.rows.len(), None);
+            }
         }
     }
 
-    /// Keys of delta entries hold as well.
+    /// Keys of delta entries are below the value of every operator, by no more than rounding can explain.
     #[test]
-    fn delta_bounds(vectors in vectors()) {
+    fn delta_bounds(rows in vectors()) {
+        let all_in_delta = Plan { shares: vec![0, 1], ..Plan::one(1) };
         for metric in METRICS {
-            let (prepared, kept) = prepare_all(metric, &vectors);
-            if kept.is_empty() {
-                continue;
+            let Some(index) = Index::new(metric, &rows, &all_in_delta) else { continue };
+            prop_assert_eq!(index.delta.len(), index.rows.len());
+            for query in queries(&index.rows) {
+                let Ok(prepared) = Query::new(metric, &query) else { continue };
+                let mut search = index.search(&prepared);
+                while let Some(hit) = search.next(&mut || ()).unwrap() {
+                    let row = &index.rows[common::index(hit.tid)];
+                    for sum in SUMS {
+                        let value = operator(metric, sum, &query, row);
+                        prop_assert!(value >= hit.bound, "{:?}: {} below {}", sum, value, hit.bound);
+                    }
+                    let norm = |v: &[f32]| v.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
+                    let scale = match metric {
+                        Metric::L2 => norm(&query) + norm(row),
+                        Metric::Cosine => 1.0,
+                        Metric::InnerProduct => norm(&query) * norm(row),
+                    };
+                    let explained = scale * (row.len() + 40) as f64 * 1e-6 + 1e-17;
+                    let value = operator(metric, Sum::Pairwise, &query, row);
+                    prop_assert!(value - hit.bound <= explained, "{} far below {}", hit.bound, value);
+                }
             }
-            let dims = vectors[0].len();
-            let query = Query::new(metric, &kept[0]).unwrap();
-            let delta = prepared
-                .chunks_exact(dims)
-                .enumerate()
-                .map(|(at, vector)| (query.bound(vector), tid(at)))
-                .collect();
-            let mut search = bkd::Search::new(query, Vec::new(), delta);
-            let value = |tid| operator(metric, &kept[0], &kept[index(tid)]);
-            let rows = ordered(&mut search, value, usize::MAX);
-            prop_assert_eq!(rows.len(), kept.len());
         }
     }
+}
+
+/// Numbers that repeat after 1009, from -0.3 to 0.7.
+fn lattice(count: usize, dims: usize) -> Vec<Vec<f32>> {
+    let number = |i: usize, j: usize| ((i * 7919 + j * 104_729) % 1009) as f32 / 1009.0 - 0.3;
+    (0..count).map(|i| (0..dims).map(|j| number(i, j)).collect()).collect()
 }
 
 /// Dimensions at the edges of groups, blocks and pages.
 #[test]
 fn all_dimensions() {
     for dims in [1, 2, 7, 8, 9, 15, 16, 17, 20, 21, 64, 100, 768, 1536, 2000, 2030, 4096, 8100, 16_000] {
-        let count = if dims > 1000 { 70 } else { 700 };
-        let vectors: Vec<Vec<f32>> = (0..count)
-            .map(|i| (0..dims).map(|j| ((i * 7919 + j * 104_729) % 1009) as f32 / 1009.0 - 0.3).collect())
-            .collect();
-        check(&vectors, 33, 50);
+        let rows = lattice(if dims > 1000 { 70 } else { 700 }, dims);
+        check(&rows, &Plan::one(33), Sum::Sequential, 50, None);
+    }
+}
+
+/// One vector, and vectors that are all equal: every leaf, box and grid is a point.
+#[test]
+fn points() {
+    for dims in [1, 3, 24, 100] {
+        for count in [1, 2, 500] {
+            for value in [0.0, 0.1, -1e-40, 1e10] {
+                let rows = vec![vec![value; dims]; count];
+                check(&rows, &Plan::one(16), Sum::Sequential, usize::MAX, None);
+            }
+        }
     }
 }
 
 /// A search that is asked for everything returns everything, once, in order, in several passes.
 #[test]
 fn everything_in_order() {
-    let vectors: Vec<Vec<f32>> =
-        (0..5000).map(|i| (0..3).map(|j| ((i * 31 + j * 17) % 257) as f32).collect()).collect();
-    check(&vectors, 64, usize::MAX);
-    let (prepared, _) = prepare_all(Metric::L2, &vectors);
-    let built = Built::new(Metric::L2, 3, &prepared, None, 64);
-    let mut all = built.everything();
-    let mut found = Vec::new();
-    while let Some(tid) = all.next(&mut || ()).unwrap() {
-        found.push(index(tid));
+    let number = |i: usize, j: usize| ((i * 31 + j * 17) % 257) as f32;
+    let rows: Vec<Vec<f32>> = (0..5000).map(|i| (0..3).map(|j| number(i, j)).collect()).collect();
+    let plan = Plan { leaf_size: 64, shares: vec![3, 1, 1], same_axes: false, removed: 7 };
+    check(&rows, &plan, Sum::Sequential, usize::MAX, None);
+    let index = Index::new(Metric::L2, &rows, &plan).unwrap();
+    let query = Query::new(Metric::L2, &rows[0]).unwrap();
+    let mut search = index.search(&query);
+    while search.next(&mut || ()).unwrap().is_some() {}
+    assert!(search.stats().passes > 2);
+
+    // Without an order: all rows of the segments; the caller has those of the delta.
+    let mut everything = index.everything();
+    let mut found: Vec<Tid> = Vec::new();
+    while let Some(tid) = everything.next(&mut || ()).unwrap() {
+        found.push(tid);
     }
     found.sort_unstable();
-    assert_eq!(found, (0..5000).collect::<Vec<_>>());
+    let expected: Vec<Tid> = index.live().filter(|&at| at < 4000).map(tid).collect();
+    assert_eq!(found, expected);
+}
+
+/// The tree and the codes do their work: a search for few rows compares few vectors and hands over few.
+#[test]
+fn searches_are_selective() {
+    for (dims, coarse) in [(2, 2_000), (4, 5_000), (64, 20_000)] {
+        let mut state = 7u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 24) as f32
+        };
+        let rows: Vec<Vec<f32>> = (0..20_000).map(|_| (0..dims).map(|_| random()).collect()).collect();
+        let index = Index::new(Metric::L2, &rows, &Plan::one(128)).unwrap();
+        let query: Vec<f32> = (0..dims).map(|_| random()).collect();
+        let values: Vec<f64> =
+            rows.iter().map(|row| operator(Metric::L2, Sum::Sequential, &query, row)).collect();
+        let mut search = index.search(&Query::new(Metric::L2, &query).unwrap());
+        ordered(&mut search, |tid| values[common::index(tid)], 10);
+        let stats = search.stats();
+        assert!(stats.coarse <= coarse && stats.fine <= 1_000 && stats.rows <= 20, "{dims}: {stats:?}");
+    }
 }

@@ -1,12 +1,17 @@
-//! What the tests share: building a segment in memory, and the executor that orders rows by their true distances.
+//! What the tests share: indexes in memory, hostile vectors, and the executor that orders rows by their true distances.
+
+// Each test binary uses a part of this.
+#![allow(dead_code)]
 
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
+use bkd::layout::tids;
 use bkd::{
-    build, prepare, BuildOptions, Everything, Extent, Input, MemStore, Metric, Placement, Progress, Query,
-    Search, Segment, Tid,
+    build, prepare, Axes, BuildOptions, Directory, Everything, Extent, Input, MemStore, Metric, Placement,
+    Progress, Query, Search, Segment, Tid,
 };
+use proptest::prelude::*;
 
 pub const METRICS: [Metric; 3] = [Metric::L2, Metric::Cosine, Metric::InnerProduct];
 
@@ -17,31 +22,138 @@ pub struct Built {
 }
 
 impl Built {
-    /// Builds a segment of prepared vectors; the row address of vector i is `tid(i)`.
-    pub fn new(
-        metric: Metric,
-        dims: usize,
-        vectors: &[f32],
-        slack: Option<&[f32]>,
-        leaf_size: usize,
-    ) -> Self {
-        let tids: Vec<Tid> = (0..vectors.len() / dims).map(tid).collect();
-        let input = Input { metric, dims, vectors, slack, tids: &tids };
-        let options = BuildOptions { leaf_size: Some(leaf_size), ..Default::default() };
+    /// Builds a segment of prepared vectors. What it is read back from are the encoded bytes of its directory.
+    pub fn new(input: &Input<'_>, leaf_size: usize, axes: Option<&Axes>) -> Self {
+        let options = BuildOptions { leaf_size: Some(leaf_size), axes };
         let mut store = MemStore::new();
-        let mut directory = build(&input, &options, &Progress::default(), &mut store).unwrap();
-        directory.extents = vec![Extent { start: 0, blocks: store.len() as u32 }];
-        let encoded = directory.encode().unwrap();
-        let directory = bkd::Directory::decode(&encoded).unwrap();
-        Built { segment: Arc::new(Segment::open(7, directory).unwrap()), store }
+        let mut directory = build(input, &options, &Progress::default(), &mut store).unwrap();
+        // Two extents: a segment need not lie in one piece.
+        let blocks = store.len() as u32;
+        directory.extents = vec![Extent { start: 1000, blocks: 1 }, Extent { start: 10, blocks: blocks - 1 }];
+        directory.extents.retain(|extent| extent.blocks > 0);
+        let decoded = Directory::decode(&directory.encode().unwrap()).unwrap();
+        assert_eq!(decoded, directory);
+        Built { segment: Arc::new(Segment::open(7, decoded).unwrap()), store }
+    }
+
+    /// Marks rows as removed, as VACUUM does.
+    pub fn remove(&mut self, dead: impl Fn(Tid) -> bool) {
+        for page in self.segment.tid_pages() {
+            for slot in 0..self.segment.tids_on(page) {
+                let payload = self.store.page_mut(page);
+                if dead(tids::get(payload, slot)) {
+                    tids::set(payload, slot, Tid::DEAD);
+                }
+            }
+        }
+    }
+}
+
+/// An index: segments and a delta over rows, some of which are dead.
+pub struct Index {
+    pub metric: Metric,
+    pub rows: Vec<Vec<f32>>,
+    pub dead: Vec<bool>,
+    pub segments: Vec<Built>,
+    pub delta: Vec<(Vec<f32>, Tid)>,
+}
+
+/// How an index is put together.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub leaf_size: usize,
+    /// The shares of the rows that segments get, by weight; the last is the delta's.
+    pub shares: Vec<usize>,
+    /// Whether all segments are split on the axes of the first.
+    pub same_axes: bool,
+    /// Every so many-th row is removed, from the second on; none if 0.
+    pub removed: usize,
+}
+
+impl Plan {
+    /// All rows in one segment.
+    pub fn one(leaf_size: usize) -> Self {
+        Plan { leaf_size, shares: vec![1, 0], same_axes: false, removed: 0 }
+    }
+}
+
+pub fn plans() -> impl Strategy<Value = Plan> {
+    let shares = prop::collection::vec(0usize..4, 2..5);
+    (1usize..40, shares, any::<bool>(), prop_oneof![Just(0usize), 1usize..6])
+        .prop_map(|(leaf_size, shares, same_axes, removed)| Plan { leaf_size, shares, same_axes, removed })
+}
+
+impl Index {
+    /// Indexes those of the rows that have a place in the trees; `None` if there are none.
+    pub fn new(metric: Metric, rows: &[Vec<f32>], plan: &Plan) -> Option<Self> {
+        let (prepared, rows) = prepare_all(metric, rows);
+        let dims = rows.first()?.len();
+        let dead: Vec<bool> = (0..rows.len()).map(|at| plan.removed > 0 && at % plan.removed == 1).collect();
+        let whole = plan.shares.iter().sum::<usize>().max(1);
+        let (mut from, mut share, mut segments) = (0, 0, Vec::<Built>::new());
+        let (_, shares) = plan.shares.split_last().unwrap();
+        for weight in shares {
+            share += weight;
+            let to = rows.len() * share / whole;
+            if from < to {
+                let tids: Vec<Tid> = (from..to).map(tid).collect();
+                let vectors = &prepared[from * dims..to * dims];
+                let input = Input { metric, dims, vectors, slack: None, tids: &tids };
+                let axes = segments.first().filter(|_| plan.same_axes);
+                let axes = axes.map(|first| first.segment.directory().axes.clone());
+                let mut built = Built::new(&input, plan.leaf_size, axes.as_ref());
+                built.remove(|tid| dead[index(tid)]);
+                segments.push(built);
+            }
+            from = to;
+        }
+        let delta = prepared[from * dims..].chunks_exact(dims).zip(from..);
+        let delta = delta.map(|(vector, at)| (vector.to_vec(), if dead[at] { Tid::DEAD } else { tid(at) }));
+        Some(Index { metric, delta: delta.collect(), rows, dead, segments })
+    }
+
+    pub fn dims(&self) -> usize {
+        self.rows[0].len()
+    }
+
+    fn stores(&self) -> Vec<(Arc<Segment>, &MemStore)> {
+        self.segments.iter().map(|built| (built.segment.clone(), &built.store)).collect()
     }
 
     pub fn search(&self, query: &Query) -> Search<&MemStore> {
-        Search::new(query.clone(), vec![(self.segment.clone(), &self.store)], Vec::new())
+        let delta = self.delta.iter().map(|(vector, tid)| (query.bound(vector), *tid)).collect();
+        Search::new(query.clone(), self.stores(), delta)
     }
 
     pub fn everything(&self) -> Everything<&MemStore> {
-        Everything::new(vec![(self.segment.clone(), &self.store)])
+        Everything::new(self.stores())
+    }
+
+    /// Positions of the rows that are not dead.
+    pub fn live(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.rows.len()).filter(|&at| !self.dead[at])
+    }
+
+    /// Compares a search with a sort of all values: the same values in the same order, every row once.
+    pub fn assert_exact(&self, query: &[f32], sum: Sum, limit: usize, expect: Option<usize>) {
+        let Ok(prepared) = Query::new(self.metric, query) else { return };
+        let mut search = self.search(&prepared);
+        if let Some(rows) = expect {
+            search.expect(rows);
+        }
+        let values: Vec<f64> = self.rows.iter().map(|row| operator(self.metric, sum, query, row)).collect();
+        let found = ordered(&mut search, |tid| values[index(tid)], limit);
+        let mut expected: Vec<f64> = self.live().map(|at| values[at]).collect();
+        expected.sort_by(f64::total_cmp);
+        expected.truncate(limit);
+        assert_eq!(found.iter().map(|row| row.0).collect::<Vec<_>>(), expected);
+        let mut tids: Vec<Tid> = found.iter().map(|row| row.1).collect();
+        tids.sort();
+        tids.dedup();
+        assert_eq!(tids.len(), found.len(), "a row came twice");
+        let stats = search.stats();
+        assert!(stats.rows >= found.len() as u64 && stats.fine <= stats.coarse);
+        assert_eq!((stats.segments, stats.delta), (self.segments.len() as u64, self.delta.len() as u64));
     }
 }
 
@@ -66,15 +178,64 @@ pub fn prepare_all(metric: Metric, vectors: &[Vec<f32>]) -> (Vec<f32>, Vec<Vec<f
     (prepared, kept)
 }
 
-/// What the SQL operators compute: single precision, summed from left to right. The worst order for rounding.
-pub fn operator(metric: Metric, a: &[f32], b: &[f32]) -> f64 {
-    let sum = |f: fn(f32, f32) -> f32| a.iter().zip(b).fold(0f32, |sum, (&a, &b)| sum + f(a, b));
+/// The order in which an operator adds up its products. Which one pgvector uses depends on how it was compiled.
+#[derive(Clone, Copy, Debug)]
+pub enum Sum {
+    /// From left to right: the worst order for rounding.
+    Sequential,
+    /// In eight lanes.
+    Lanes8,
+    /// In sixteen lanes, with fused multiply-add.
+    Fused16,
+    /// In halves, the halves in halves.
+    Pairwise,
+}
+
+pub const SUMS: [Sum; 4] = [Sum::Sequential, Sum::Lanes8, Sum::Fused16, Sum::Pairwise];
+
+impl Sum {
+    /// The sum of the products of pairs of factors, in single precision.
+    fn of(self, pairs: &[(f32, f32)]) -> f32 {
+        match self {
+            Sum::Sequential => pairs.iter().fold(0f32, |sum, (a, b)| sum + a * b),
+            Sum::Lanes8 => {
+                let mut lanes = [0f32; 8];
+                for (at, (a, b)) in pairs.iter().enumerate() {
+                    lanes[at % 8] += a * b;
+                }
+                lanes.iter().sum()
+            }
+            Sum::Fused16 => {
+                let mut lanes = [0f32; 16];
+                for (at, (a, b)) in pairs.iter().enumerate() {
+                    lanes[at % 16] = a.mul_add(*b, lanes[at % 16]);
+                }
+                lanes.iter().sum()
+            }
+            Sum::Pairwise => match pairs {
+                [] => 0.0,
+                [(a, b)] => a * b,
+                _ => {
+                    let (left, right) = pairs.split_at(pairs.len() / 2);
+                    self.of(left) + self.of(right)
+                }
+            },
+        }
+    }
+}
+
+/// What the SQL operators compute: sums in single precision, the rest in double precision.
+pub fn operator(metric: Metric, sum: Sum, a: &[f32], b: &[f32]) -> f64 {
+    let of = |factors: fn(f32, f32) -> (f32, f32)| {
+        let pairs: Vec<(f32, f32)> = a.iter().zip(b).map(|(&a, &b)| factors(a, b)).collect();
+        f64::from(sum.of(&pairs))
+    };
     match metric {
-        Metric::L2 => f64::from(sum(|a, b| (a - b) * (a - b))).sqrt(),
-        Metric::InnerProduct => -f64::from(sum(|a, b| a * b)),
+        Metric::L2 => of(|a, b| (a - b, a - b)).sqrt(),
+        Metric::InnerProduct => -of(|a, b| (a, b)),
         Metric::Cosine => {
-            let (dot, aa, bb) = (sum(|a, b| a * b), sum(|a, _| a * a), sum(|_, b| b * b));
-            1.0 - (f64::from(dot) / (f64::from(aa) * f64::from(bb)).sqrt()).clamp(-1.0, 1.0)
+            let (dot, aa, bb) = (of(|a, b| (a, b)), of(|a, _| (a, a)), of(|_, b| (b, b)));
+            1.0 - (dot / (aa * bb).sqrt()).clamp(-1.0, 1.0)
         }
     }
 }
@@ -120,18 +281,72 @@ pub fn ordered(search: &mut Search<&MemStore>, value: impl Fn(Tid) -> f64, limit
     rows
 }
 
-/// Compares a search with a sort of all values: the same values in the same order, every row once.
-pub fn assert_exact(built: &Built, metric: Metric, vectors: &[Vec<f32>], query: &[f32], limit: usize) {
-    let Ok(prepared) = Query::new(metric, query) else { return };
-    let value = |tid: Tid| operator(metric, query, &vectors[index(tid)]);
-    let mut search = built.search(&prepared);
-    let found = ordered(&mut search, value, limit);
-    let mut expected: Vec<f64> = vectors.iter().map(|vector| operator(metric, query, vector)).collect();
-    expected.sort_by(f64::total_cmp);
-    expected.truncate(limit);
-    assert_eq!(found.iter().map(|row| row.0).collect::<Vec<_>>(), expected);
-    let mut tids: Vec<Tid> = found.iter().map(|row| row.1).collect();
-    tids.sort();
-    tids.dedup();
-    assert_eq!(tids.len(), found.len(), "a row came twice");
+/// Components that hurt: ordinary ones, equal ones, tiny and huge ones.
+fn component() -> impl Strategy<Value = f32> {
+    prop_oneof![
+        8 => -1f32..1.0,
+        2 => Just(0.0),
+        1 => Just(0.5),
+        1 => (-3i32..4).prop_map(|x| x as f32),
+        1 => (-1f32..1.0, -38..14i32).prop_map(|(x, e)| x * 10f32.powi(e)),
+        1 => (1u32..0x80_0000).prop_map(f32::from_bits),
+    ]
+}
+
+/// Sets of vectors of one dimension: spread, clustered, with repeated vectors, with heavy tails.
+pub fn vectors() -> impl Strategy<Value = Vec<Vec<f32>>> {
+    let dims = prop_oneof![1usize..9, 9usize..24, 24usize..72, Just(130usize), Just(1040usize)];
+    (dims, 1usize..220, 0u8..4).prop_flat_map(|(dims, count, shape)| {
+        let vector = prop::collection::vec(component(), dims);
+        let uniform = prop::collection::vec(-1f32..1.0, dims);
+        match shape {
+            0 => prop::collection::vec(vector, count).boxed(),
+            // On one scale, from where squares vanish to where they nearly overflow.
+            1 => (prop::collection::vec(uniform, count), prop_oneof![2 => Just(0), 1 => -40i32..14])
+                .prop_map(|(vectors, e)| scaled(vectors, |_| e))
+                .boxed(),
+            // Few distinct vectors, far from the origin.
+            2 => prop::collection::vec(uniform, 1..4)
+                .prop_flat_map(move |centers| {
+                    let copy = (0..centers.len(), prop::option::of(0..dims), -0.01f32..0.01);
+                    prop::collection::vec(copy, count).prop_map(move |copies| {
+                        let moved = |(center, dim, by): (usize, Option<usize>, f32)| {
+                            let mut vector: Vec<f32> = centers[center].iter().map(|x| x + 1000.0).collect();
+                            if let Some(dim) = dim {
+                                vector[dim] += by;
+                            }
+                            vector
+                        };
+                        copies.into_iter().map(moved).collect::<Vec<_>>()
+                    })
+                })
+                .boxed(),
+            // A heavy tail: norms over many orders of magnitude.
+            _ => (prop::collection::vec(uniform, count), prop::collection::vec(-40i32..14, count))
+                .prop_map(|(vectors, exponents)| scaled(vectors, |at| exponents[at]))
+                .boxed(),
+        }
+    })
+}
+
+fn scaled(mut vectors: Vec<Vec<f32>>, exponent: impl Fn(usize) -> i32) -> Vec<Vec<f32>> {
+    for (at, vector) in vectors.iter_mut().enumerate() {
+        let scale = 10f64.powi(exponent(at));
+        vector.iter_mut().for_each(|x| *x = (f64::from(*x) * scale) as f32);
+    }
+    vectors
+}
+
+/// Queries for an index: rows of it, one between two rows, one far away, one on another scale.
+pub fn queries(rows: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let (first, middle) = (&rows[0], &rows[rows.len() / 2]);
+    let map = |f: fn(f32, f32) -> f32| first.iter().zip(middle).map(|(&a, &b)| f(a, b)).collect::<Vec<_>>();
+    vec![
+        first.clone(),
+        middle.clone(),
+        map(|a, b| a * 0.5 + b * 0.5),
+        map(|a, _| a * -3.0 + 0.1),
+        map(|a, _| a * 1e-15),
+        map(|a, _| a * 1e6),
+    ]
 }
