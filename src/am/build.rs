@@ -175,7 +175,9 @@ impl Build {
     fn seal(&mut self) {
         let Some(batch) = self.batch.as_mut().filter(|batch| !batch.is_empty()) else { return };
         Phase::BuildingTree.enter();
-        progress::report_total(batch.len() as u64);
+        // Over all segments, of which the table scan does not know how many there will be.
+        let before: u64 = self.meta.segments.iter().map(|segment| u64::from(segment.vectors)).sum();
+        progress::report_total(before + batch.len() as u64);
         let id = self.meta.take_owner();
         let entry: SegmentEntry = write_segment(
             self.index,
@@ -184,7 +186,7 @@ impl Build {
             &batch.input(self.meta.metric),
             &BuildOptions { leaf_size: options::leaf_size(self.index), axes: None },
             maintenance_threads(),
-            &mut progress::report_done,
+            &mut |done| progress::report_done(before + done),
         );
         self.meta.segments.push(entry);
         batch.clear();

@@ -55,7 +55,7 @@ impl Part {
         }
     }
 
-    fn chain_mut(self, meta: &mut Meta) -> &mut Chain {
+    pub fn chain_mut(self, meta: &mut Meta) -> &mut Chain {
         match self {
             Part::Delta => &mut meta.delta,
             Part::Unbounded => &mut meta.unbounded,

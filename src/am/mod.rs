@@ -4,7 +4,7 @@
 //! - [`build`](mod@build): CREATE INDEX; [`batch`], [`write`]: vectors on their way into a segment; [`progress`]
 //! - [`insert`]: one row; [`chain`]: where it goes; [`seal`]: how that becomes a segment
 //! - [`scan`]: ORDER BY; [`segments`]: reading what was built; [`history`]: what scans did
-//! - [`vacuum`], [`space`]: removing rows, freeing pages
+//! - [`vacuum`], [`lists`], [`space`]: removing rows, rewriting lists, freeing pages
 //! - [`meta`]: the metapage, and why all this can go on at once
 //! - [`cost`]: for the planner; [`inspect`]: for people
 //!
@@ -18,6 +18,7 @@ mod handler;
 mod history;
 mod insert;
 mod inspect;
+mod lists;
 mod meta;
 mod opclass;
 pub mod options;

@@ -34,7 +34,7 @@ impl Phase {
     }
 }
 
-/// Vectors that a tree is being built of.
+/// Vectors that trees are being built of, so far.
 pub fn report_total(vectors: u64) {
     report(pg_sys::PROGRESS_CREATEIDX_TUPLES_TOTAL, vectors as i64);
 }

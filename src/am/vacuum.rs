@@ -11,10 +11,10 @@ use bkd::Tid;
 use pgrx::prelude::*;
 use pgrx::{itemptr, pg_sys};
 
-use super::chain::{delta_items, list_items, Walk};
+use super::chain::{delta_items, list_items, Part, Walk};
 use super::meta::{self, LockedMeta};
 use super::segments::open;
-use super::{seal, space};
+use super::{lists, seal, space};
 use crate::pg::buffer::{ExclusivePage, SharedPage, Strategy};
 use crate::pg::index::Index;
 use crate::pg::structure_lock::StructureLock;
@@ -76,6 +76,9 @@ pub unsafe extern "C-unwind" fn cleanup(
     space::free_retired(&lock);
     finish_sealing(&lock);
     rewrite_segments(&lock);
+    for part in [Part::Unbounded, Part::Nan, Part::Null] {
+        lists::compact(&lock, part);
+    }
     space::free_retired(&lock);
     let free = space::free_unreachable(&lock);
     drop(lock);

@@ -69,6 +69,21 @@ VACUUM huge;
 SELECT * FROM pg_temp.kd_parts('huge_v');
 SELECT pg_temp.kd_compare($$SELECT id, v <-> (SELECT pg_temp.kd_vector(0, 4100)) AS d FROM huge ORDER BY 2$$);
 
+-- lists of which most is dead are rewritten
+CREATE TEMP TABLE nulls (id int, v vector(2));
+CREATE INDEX nulls_v ON nulls USING kdtree (v vector_cosine_ops);
+INSERT INTO nulls SELECT i, NULL FROM generate_series(1, 9000) i;
+INSERT INTO nulls SELECT i, '[0,0]' FROM generate_series(9001, 13000) i;
+INSERT INTO nulls SELECT i, '[1e30,1e30]' FROM generate_series(13001, 14400) i;
+SELECT kind, vectors, dead, total_bytes / 8192 AS pages FROM kdtree_stats('nulls_v') WHERE vectors > 0;
+DELETE FROM nulls WHERE id <= 7000 OR id BETWEEN 9001 AND 12999 OR id BETWEEN 13001 AND 13100;
+VACUUM nulls;
+SELECT kind, vectors, dead, total_bytes / 8192 AS pages FROM kdtree_stats('nulls_v') WHERE vectors > 0;
+INSERT INTO nulls SELECT i, NULL FROM generate_series(15001, 18000) i;
+INSERT INTO nulls SELECT i, '[0,0]' FROM generate_series(18001, 18010) i;
+SELECT pg_temp.kd_compare($$SELECT v <=> '[1,2]' AS d FROM nulls ORDER BY 1$$);
+SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM nulls ORDER BY v <=> '[1,2]' LIMIT 1000000) q;
+
 -- VACUUM in other manners
 CREATE TABLE ordinary (id int, v vector(8));
 INSERT INTO ordinary SELECT i, pg_temp.kd_vector(i, 8) FROM generate_series(1, 500) i;
@@ -84,4 +99,4 @@ SELECT * FROM pg_temp.kd_parts('ordinary_v');
 SELECT pg_temp.kd_compare($$SELECT id, v <-> '[0,0,0,0,0,0,0,0]' AS d FROM ordinary ORDER BY 2$$);
 SELECT reltuples FROM pg_class WHERE relname = 'ordinary_v';
 
-DROP TABLE cleaned, churned, huge, ordinary;
+DROP TABLE cleaned, churned, nulls, huge, ordinary;
