@@ -28,10 +28,11 @@ class Items:
     def rng(self) -> Generator:
         return self.source.rng
 
-    def create(self, *, typmod: bool = True, unlogged: bool = False) -> None:
+    def create(self, *, typmod: bool = True, unlogged: bool = False, temporary: bool = False) -> None:
+        persistence = "UNLOGGED" if unlogged else "TEMPORARY" if temporary else ""
         typename = f"vector({self.source.dims})" if typmod else "vector"
         self.connection.execute(
-            f"CREATE {'UNLOGGED' if unlogged else ''} TABLE items "
+            f"CREATE {persistence} TABLE items "
             f"(id bigserial PRIMARY KEY, label int NOT NULL, embedding {typename})"
         )
         # Only the test decides when.

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import numpy
@@ -88,3 +89,12 @@ def repeated(statement: str, pause: float = 0.0) -> Step:
         connection.execute("SELECT pg_sleep(%s)", (float(rng.exponential(pause)),))
 
     return step
+
+
+def wait_until_blocked(watcher: psycopg.Connection, blocked: psycopg.Connection) -> None:
+    """Waits until a session that works in another thread waits for a lock."""
+    waits = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
+    deadline = time.monotonic() + 60
+    while not watcher.execute(waits, (blocked.info.backend_pid,)).fetchone()[0]:
+        assert time.monotonic() < deadline, "the session does not wait for a lock"
+        time.sleep(0.01)

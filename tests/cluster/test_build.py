@@ -15,6 +15,7 @@ from psycopg import errors
 
 import vectors
 from changes import Items
+from load import wait_until_blocked
 from oracle import Question, compare
 from pgcluster import Cluster
 from vectors import Source, clustered, uniform
@@ -233,10 +234,7 @@ def test_progress_while_the_table_is_scanned(db: psycopg.Connection, watcher: ps
     )
     build.start()
     try:
-        waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
-        while build.is_alive() and not watcher.execute(waiting).fetchone()[0]:
-            time.sleep(0.01)
-        assert build.is_alive(), "the build did not wait at its 4000th row"
+        wait_until_blocked(watcher, db)
         seen = progress(watcher, "blocks")
         (pages,) = watcher.execute("SELECT relpages FROM pg_class WHERE relname = 'items'").fetchone()
     finally:
@@ -259,7 +257,7 @@ def test_progress_while_trees_are_built(items: Items, watcher: psycopg.Connectio
     build.join()
     seen.discard(None)
     assert "building index: building tree" in {phase for phase, _, _ in seen}
-    assert all(done <= total for _, done, total in seen)
+    assert all(done <= total for _, done, total in seen), seen
     assert len({done for _, done, _ in seen}) > 1, f"the count stood still: {seen}"
 
 

@@ -115,7 +115,8 @@ def test_appending_in_parallel_loses_nothing(cluster: Cluster, dbname: str, rng:
             "FROM kdtree_stats('items_index')"
         ).fetchone()
         assert indexed == rows
-        assert segments > 1
+        # A delta of the least size holds some 250 of these vectors: it was sealed, and segments were merged.
+        assert 1 < segments < rows / 1000
         for limit in (10, None):
             compare(
                 connection,

@@ -79,6 +79,28 @@ def test_index_equals_table_after_crash(
     assert "was not properly shut down" in cluster.log.read_text()
 
 
+def test_table_made_without_wal(make_cluster: Callable[..., Cluster], rng: numpy.random.Generator) -> None:
+    """At the least WAL level, what a transaction makes is not logged but written out when it commits."""
+    cluster = make_cluster("server", wal_level="minimal", max_wal_senders="0", wal_skip_threshold="0")
+    create_database(cluster, "crash")
+    source = Source(rng, DIMS, clustered, zeros=0.01, nulls=0.01)
+    with vectors.register(cluster.connect("crash")) as connection:
+        items = Items(connection, source, BATCH * 10)
+        with connection.transaction():
+            items.create()
+            items.copy()
+            connection.execute(
+                "CREATE INDEX vector_l2_ops ON items USING kdtree (embedding) WITH (delta_size = 64)"
+            )
+            items.copy()
+            items.delete_some()
+    cluster.crash()
+    cluster.start()
+    with vectors.register(cluster.connect("crash")) as connection:
+        assert Items(connection, source, BATCH).count() > BATCH * 10
+        compare_all(connection, source)
+
+
 def test_unlogged_table_is_empty_after_crash(
     make_cluster: Callable[..., Cluster], rng: numpy.random.Generator
 ) -> None:

@@ -1,5 +1,7 @@
 """Partial, expression, partitioned and concurrently built indexes, and several on one column."""
 
+import threading
+
 import numpy
 import psycopg
 import pytest
@@ -7,13 +9,15 @@ from psycopg import sql
 
 import vectors
 from changes import LABELS, Items
-from load import running, writer
+from load import running, wait_until_blocked, writer
 from oracle import (
     OPERATORS,
     THROUGH_INDEX,
     Question,
+    assert_uses,
     compare,
     compare_lateral,
+    normalised,
     plan_of,
     planned,
 )
@@ -33,18 +37,19 @@ def items(db: psycopg.Connection, rng: numpy.random.Generator) -> Items:
     return items
 
 
+def change_all_but_vacuum(items: Items) -> None:
+    items.copy()
+    items.update_vectors()
+    items.delete_some()
+    items.roll_back_to_savepoint()
+    items.update_label()
+
+
 def change_all(items: Items) -> None:
     """Every kind of change that goes through the index, once."""
-    for change in (
-        items.copy,
-        items.update_vectors,
-        items.delete_some,
-        items.roll_back_to_savepoint,
-        items.update_label,
-        items.vacuum,
-        items.insert_many,
-    ):
-        change()
+    change_all_but_vacuum(items)
+    items.vacuum()
+    items.insert_many()
 
 
 def test_partial_index(items: Items) -> None:
@@ -80,6 +85,49 @@ def test_expression_index(items: Items) -> None:
             target = items.source.vector()[: DIMS // 2]
             question = Question("<=>", parameters={"target": target}, column=expression, limit=limit)
             compare(db, question, "halves")
+
+
+def test_temporary_table(db: psycopg.Connection, rng: numpy.random.Generator) -> None:
+    """Its pages are in buffers of the session's own. In the end it is truncated and filled anew at once."""
+    items = Items(vectors.register(db), Source(rng, DIMS, clustered, nulls=0.01), ROWS)
+    items.create(temporary=True)
+    items.copy()
+    db.execute(f"CREATE INDEX items_index ON items USING kdtree (embedding) {SMALL_DELTA}")
+    for _ in range(3):
+        change_all(items)
+        compare(db, Question("<->", parameters={"target": items.source.vector()}), "items_index")
+    with db.transaction():
+        change_all_but_vacuum(items)
+        items.truncate()
+        change_all_but_vacuum(items)
+        compare(db, Question("<->", parameters={"target": items.source.vector()}), "items_index")
+    compare(db, Question("<->", parameters={"target": items.source.vector()}), "items_index")
+
+
+def test_rows_locked_in_order(cluster: Cluster, dbname: str, items: Items) -> None:
+    """SELECT ... FOR UPDATE meets a row that another session is changing: it waits, and sees the new row."""
+    db = items.connection
+    db.execute(f"CREATE INDEX items_index ON items USING kdtree (embedding) {SMALL_DELTA}")
+    question = Question("<->", parameters={"target": items.source.vector()}, limit=5)
+    nearest = compare(db, question, "items_index")
+    with cluster.connect(dbname) as other, planned(db, THROUGH_INDEX):
+        other.autocommit = False
+        other.execute("UPDATE items SET label = label + 100 WHERE id = %s", (nearest[0][0],))
+        text = f"{question.text()} FOR UPDATE"
+        plan = plan_of(db, text, question.parameters)
+        assert "LockRows" in {node["Node Type"] for node in plan}
+        assert_uses(plan, ["items_index"])
+
+        def commit_when_waited_for() -> None:
+            with cluster.connect(dbname) as watcher:
+                wait_until_blocked(watcher, db)
+            other.commit()
+
+        commit = threading.Thread(target=commit_when_waited_for)
+        commit.start()
+        locked = normalised(db.execute(text, question.parameters))
+        commit.join()
+    assert locked == nearest
 
 
 def test_several_indexes_on_one_column(items: Items) -> None:

@@ -107,7 +107,7 @@ def test_standby_and_promotion(make_cluster: Callable[..., Cluster], rng: numpy.
 def test_long_scan_on_standby(make_cluster: Callable[..., Cluster], rng: numpy.random.Generator) -> None:
     """The primary knows nothing of the standby's scans and recycles pages under them.
 
-    Such a scan either goes on to the right end or is cancelled as a conflict with recovery, to be repeated. It
+    Such a scan goes on to the right end, or it is cancelled as a conflict with recovery, to be repeated. It
     gives no wrong rows, and does not say that the index is damaged.
     """
     primary = make_cluster("primary", **SETTINGS, max_standby_streaming_delay="2s", autovacuum="off")
