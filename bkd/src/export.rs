@@ -77,7 +77,8 @@ pub fn export<S: PageRead>(
 
 fn leaf_tids<S: PageRead>(segment: &Segment, store: &S, leaf: usize) -> Result<Vec<Tid>> {
     let mut ordinals = segment.leaf_vectors(leaf).peekable();
-    let mut found = Vec::with_capacity(ordinals.len());
+    // Grows with the pages that are there: a damaged directory may claim any number.
+    let mut found = Vec::new();
     while let Some(&first) = ordinals.peek() {
         let (page, _) = segment.tid_position(first);
         let payload = store.page(PageKind::Tids, page)?;

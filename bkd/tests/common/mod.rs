@@ -6,10 +6,10 @@
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use bkd::layout::tids;
+use bkd::layout::{tids, PageKind, Payload};
 use bkd::{
-    build, prepare, Axes, BuildOptions, Directory, Everything, Extent, Input, MemStore, Metric, Placement,
-    Progress, Query, Search, Segment, Tid,
+    build, prepare, Axes, BuildOptions, Directory, Everything, Extent, Input, MemStore, Metric, PageRead,
+    PageSink, Placement, Progress, Query, Search, Segment, Tid,
 };
 use proptest::prelude::*;
 
@@ -45,6 +45,31 @@ impl Built {
                     tids::set(payload, slot, Tid::DEAD);
                 }
             }
+        }
+    }
+}
+
+impl Built {
+    /// The kind and payload of every page.
+    fn each_page(&self) -> impl Iterator<Item = (PageKind, &Payload)> {
+        let segment = &self.segment;
+        let of = |kind, pages: std::ops::Range<u32>| {
+            pages.map(move |page| (kind, self.store.page(kind, page).unwrap()))
+        };
+        of(PageKind::Leaf, segment.leaf_pages())
+            .chain(of(PageKind::Fine, segment.fine_pages()))
+            .chain(of(PageKind::Tids, segment.tid_pages()))
+    }
+
+    /// All pages, one after the other.
+    pub fn pages(&self) -> Vec<u8> {
+        self.each_page().flat_map(|(_, payload)| *payload).collect()
+    }
+
+    /// Copies the first pages into another store.
+    pub fn copy_pages(&self, into: &mut MemStore, count: usize) {
+        for (kind, payload) in self.each_page().take(count) {
+            into.append(kind, payload, payload.len()).unwrap();
         }
     }
 }
