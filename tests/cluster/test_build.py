@@ -259,10 +259,3 @@ def test_progress_while_trees_are_built(items: Items, watcher: psycopg.Connectio
     assert "building index: building tree" in {phase for phase, _, _ in seen}
     assert all(done <= total for _, done, total in seen), seen
     assert len({done for _, done, _ in seen}) > 1, f"the count stood still: {seen}"
-
-
-# pgvector's type -----------------------------------------------------------------------------------------
-
-
-def test_pgvector_type() -> None:
-    pytest.skip("no pgvector for PostgreSQL 15 among the Python packages; theirs are of 16 and 18")

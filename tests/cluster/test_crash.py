@@ -79,6 +79,41 @@ def test_index_equals_table_after_crash(
     assert "was not properly shut down" in cluster.log.read_text()
 
 
+def test_prepared_transaction_survives_crash(
+    make_cluster: Callable[..., Cluster], rng: numpy.random.Generator
+) -> None:
+    """Its rows are in the index long before it commits; scans and VACUUM must leave them alone."""
+    cluster = make_cluster("server", max_prepared_transactions="2")
+    create_database(cluster, "crash")
+    source = Source(rng, DIMS, clustered, nulls=0.01)
+    with vectors.register(cluster.connect("crash")) as connection:
+        items = Items(connection, source, BATCH)
+        items.create()
+        connection.execute(
+            "CREATE INDEX vector_l2_ops ON items USING kdtree (embedding) WITH (delta_size = 64)"
+        )
+        items.copy()
+        for name in ("kept", "dropped"):
+            connection.execute("BEGIN")
+            items.insert_many()
+            connection.execute(f"PREPARE TRANSACTION '{name}'")
+            items.copy()
+            compare_all(connection, source)
+    cluster.crash()
+    cluster.start()
+    with vectors.register(cluster.connect("crash")) as connection:
+        items = Items(connection, source, BATCH)
+        items.vacuum()
+        compare_all(connection, source)
+        before = items.count()
+        connection.execute("COMMIT PREPARED 'kept'")
+        connection.execute("ROLLBACK PREPARED 'dropped'")
+        assert items.count() == before + BATCH // 4
+        compare_all(connection, source)
+        items.vacuum()
+        compare_all(connection, source)
+
+
 def test_table_made_without_wal(make_cluster: Callable[..., Cluster], rng: numpy.random.Generator) -> None:
     """At the least WAL level, what a transaction makes is not logged but written out when it commits."""
     cluster = make_cluster("server", wal_level="minimal", max_wal_senders="0", wal_skip_threshold="0")
