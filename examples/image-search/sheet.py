@@ -110,7 +110,8 @@ _PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
   body {{ margin: 2rem; background: {paper}; color: {ink}; font: 15px/1.4 system-ui, sans-serif }}
-  main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(min(36rem, 100%), 1fr)); gap: 1.25rem }}
+  main {{ display: grid; gap: 1.25rem }}
+  main {{ grid-template-columns: repeat(auto-fill, minmax(min(36rem, 100%), 1fr)) }}
   section {{ background: {card}; border-radius: .6rem; padding: 1.25rem }}
   img {{ object-fit: contain; background: white }}
   header {{ display: flex; gap: 1rem }}
