@@ -13,7 +13,7 @@ use pgrx::PgSqlErrorCode;
 use super::meta::LockedMeta;
 use crate::pg::alloc::{new_page, LiveOwners};
 use crate::pg::buffer::{ExclusivePage, SharedPage, Strategy};
-use crate::pg::index::Index;
+use crate::pg::index::{FileEnd, Index};
 use crate::pg::interrupts::check_for_interrupts;
 use crate::pg::report::OrRaise;
 use crate::pg::wal::WalRecord;
@@ -159,21 +159,26 @@ fn write_item(index: Index, live: &LiveOwners, first: PageHeader, item: &[u8]) -
     pages
 }
 
-/// What a walk along a chain follows.
-#[derive(Clone, Copy)]
+/// A walk along a chain.
 pub struct Walk {
-    pub index: Index,
-    pub kind: PageKind,
-    pub strategy: Strategy,
+    index: Index,
+    kind: PageKind,
+    strategy: Strategy,
+    end: FileEnd,
 }
 
 impl Walk {
     pub fn new(index: Index, kind: PageKind) -> Self {
-        Walk { index, kind, strategy: Strategy::NORMAL }
+        Self::with(index, kind, Strategy::NORMAL)
+    }
+
+    /// A walk within a ring of buffers.
+    pub fn with(index: Index, kind: PageKind, strategy: Strategy) -> Self {
+        Walk { index, kind, strategy, end: FileEnd::of(index) }
     }
 
     /// Visits the pages of a chain in order, each under its share lock.
-    pub fn pages(self, chain: Chain, mut visit: impl FnMut(u32, &PageHeader, &Payload)) {
+    pub fn pages(&self, chain: Chain, mut visit: impl FnMut(u32, &PageHeader, &Payload)) {
         let mut block = chain.head;
         for sequence in 0..chain.pages {
             block = self.page(block, chain.owner, sequence, &mut visit);
@@ -183,12 +188,13 @@ impl Walk {
 
     /// Visits one page and returns the block of the next.
     pub fn page(
-        self,
+        &self,
         block: u32,
         owner: u64,
         sequence: u32,
         visit: &mut impl FnMut(u32, &PageHeader, &Payload),
     ) -> u32 {
+        self.end.check(block).or_raise(self.index);
         let page = SharedPage::read_with(self.index, block, self.strategy);
         let header = read_header(&page, block, self.kind, owner, sequence).or_raise(self.index);
         visit(block, &header, payload(&page));

@@ -12,7 +12,7 @@ use bkd::{Directory, Error, PageRead, Result, Segment};
 
 use super::chain::read_header;
 use crate::pg::buffer::{RecentBuffer, SharedPage};
-use crate::pg::index::{FileId, Index};
+use crate::pg::index::{FileEnd, FileId, Index};
 use crate::pg::interrupts::check_for_interrupts;
 use crate::pg::report::OrRaise;
 
@@ -159,8 +159,10 @@ pub fn walk_directory(
     mut visit: impl FnMut(u32, &[u8]),
 ) -> Result<u32> {
     let pages = blob::pages(bytes as usize) as u32;
+    let end = FileEnd::of(index);
     let mut block = first;
     for sequence in 0..pages {
+        end.check(block)?;
         let page = SharedPage::read(index, block);
         let header = read_header(&page, block, PageKind::Directory, owner, sequence)?;
         visit(block, &payload(&page)[..header.used as usize]);

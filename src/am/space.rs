@@ -8,7 +8,7 @@ use super::meta::{self, LockedMeta};
 use super::segments::{read_directory, walk_directory};
 use crate::pg::alloc::{free_pages, is_before_all_snapshots};
 use crate::pg::buffer::SharedPage;
-use crate::pg::index::Index;
+use crate::pg::index::{FileEnd, Index};
 use crate::pg::interrupts::check_for_interrupts;
 use crate::pg::report::OrRaise;
 use crate::pg::structure_lock::StructureLock;
@@ -81,12 +81,14 @@ fn segment_blocks(index: Index, id: u64, first: u32, bytes: u32, visit: &mut imp
 }
 
 fn chain_blocks(index: Index, owner: u64, head: u32, pages: u32, visit: &mut impl FnMut(u32)) {
+    let end = FileEnd::of(index);
     let mut block = head;
     // Every page's position is checked, so a chain that bites its tail is an error and not an endless loop.
     for sequence in 0..pages {
         if block == NO_BLOCK {
             break;
         }
+        end.check(block).or_raise(index);
         let page = SharedPage::read(index, block);
         let header = PageHeader::read(&page)
             .and_then(|header| header.expect(header.kind, owner, sequence).map(|()| header))

@@ -216,7 +216,7 @@ impl Removal<'_> {
     /// The pages of a chain with their headers as they are now: rows that are appended later are none that were removed.
     fn chain_pages(&self, chain: Chain, kind: PageKind) -> Vec<(u32, bkd::layout::PageHeader)> {
         let mut pages = Vec::new();
-        let walk = Walk { index: self.index, kind, strategy: self.strategy };
+        let walk = Walk::with(self.index, kind, self.strategy);
         walk.pages(chain, |block, header, _| pages.push((block, *header)));
         pages
     }

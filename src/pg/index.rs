@@ -1,5 +1,6 @@
 //! An open index relation.
 
+use std::cell::Cell;
 use std::ffi::CStr;
 
 use pgrx::pg_sys;
@@ -127,6 +128,34 @@ impl Index {
                 pg_sys::pgstat_assoc_relation(self.relation);
             }
             (*(*self.relation).pgstat_info).t_counts.t_numscans += 1;
+        }
+    }
+}
+
+/// The end of an index's file, asked for as rarely as possible: block numbers come from pages, which may be damaged.
+pub struct FileEnd {
+    index: Index,
+    /// The file was this long.
+    blocks: Cell<u32>,
+}
+
+impl FileEnd {
+    pub fn of(index: Index) -> Self {
+        FileEnd { index, blocks: Cell::new(0) }
+    }
+
+    /// Checks that a block exists.
+    ///
+    /// # Errors
+    /// [`bkd::Error::Corrupt`] if it does not.
+    pub fn check(&self, block: u32) -> bkd::Result<()> {
+        if block >= self.blocks.get() {
+            self.blocks.set(self.index.blocks());
+        }
+        if block < self.blocks.get() {
+            Ok(())
+        } else {
+            Err(bkd::Error::corrupt(format!("block {block} is beyond the end of the index")))
         }
     }
 }
