@@ -187,7 +187,13 @@ impl Shape {
             _ => random.signed(),
         };
         let noise = [0.0, 0.0, 1e-5, 0.1, 10.0][random.below(5)];
-        a.iter().zip(b).map(|(a, b)| a + (b - a) * by + (b - a) * noise * random.signed()).collect()
+        let between = |(a, b): (&f32, &f32)| a + (b - a) * by + (b - a) * noise * random.signed();
+        let query: Vec<f32> = a.iter().zip(b).map(between).collect();
+        let largest = query.iter().fold(f32::MIN_POSITIVE, |largest, x| largest.max(x.abs()));
+        // At the end of what single precision can represent, whatever the vectors are.
+        let denormal = 1e-41 / f64::from(largest);
+        let scale = [1.0, 1.0, 1.0, 1e-20, 1e12, denormal][random.below(6)];
+        query.into_iter().map(|x| (f64::from(x) * scale) as f32).collect()
     }
 }
 

@@ -53,7 +53,6 @@ fn bounds(query: &Query, segment: &Segment) -> Vec<f32> {
         }
         Metric::InnerProduct => {
             let norm = f64::from(query.norm());
-            let reach = norm * (f64::from(directory.max_norm) + f64::from(directory.radius));
             let (coordinates, at_center, beyond) = match &directory.axes {
                 Axes::Own => (query.values().to_vec(), 0.0, 0.0),
                 Axes::Principal { center, .. } => {
@@ -66,9 +65,12 @@ fn bounds(query: &Query, segment: &Segment) -> Vec<f32> {
                     (coordinates, at_center, beyond.sqrt())
                 }
             };
-            let slack = (2.0 * projection_error + 2.0 * (axes as f64).sqrt() * sum_error + ORTHONORMALITY)
-                * reach
+            let vectors = f64::from(directory.max_norm) + f64::from(directory.radius);
+            let relative = 2.0 * projection_error + 2.0 * (axes as f64).sqrt() * sum_error + ORTHONORMALITY;
+            let vanished = vanished(axes, segment.dims(), norm) * vectors
+                + vanished(axes, segment.dims(), vectors) * norm
                 + PRODUCT_UNDERFLOW;
+            let slack = relative * norm * vectors + vanished;
             let sums = sums(segment, &coordinates[..axes], Metric::InnerProduct);
             sums.into_iter()
                 .zip(&directory.leaves.beyond)
@@ -86,6 +88,13 @@ const ORTHONORMALITY: f64 = 1e-5;
 /// nothing is.
 pub(crate) fn invisible(axes: usize, dims: usize) -> f64 {
     ORTHONORMALITY + 2.0 * (axes as f64).sqrt() * (dims as f64 + 8.0) * UNIT
+}
+
+/// By how much projections of something so long may be off, and the length of what they hide, because products near zero
+/// vanish in single precision.
+fn vanished(axes: usize, dims: usize, length: f64) -> f64 {
+    let lost = (axes as f64).sqrt() * dims as f64 * f64::from(f32::from_bits(1));
+    (lost * (lost + 2.0 * length)).sqrt()
 }
 
 /// The query's coordinates on the principal axes, and its distance from their origin.
