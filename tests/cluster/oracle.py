@@ -10,6 +10,7 @@ without the index.
 """
 
 import contextlib
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -133,6 +134,23 @@ def compare_lateral(
     assert answers.keys() == whole.keys()
     for outer_id, answer in answers.items():
         check(answer, whole[outer_id], f"the nearest of row {outer_id} by {limited}", limit)
+
+
+def compare_size(connection: psycopg.Connection, *indexes: str) -> None:
+    """Asserts that after VACUUM the indexes have every row of `items` once, and no other."""
+    deadline = time.monotonic() + 30
+    while True:
+        # Without the option, VACUUM leaves a few removed rows to the next one.
+        connection.execute("VACUUM (INDEX_CLEANUP ON) items")
+        (rows,) = connection.execute("SELECT count(*) FROM items").fetchone()
+        query = "SELECT sum(vectors - dead)::bigint FROM kdtree_stats(%s)"
+        sizes = {index: connection.execute(query, (index,)).fetchone()[0] for index in indexes}
+        if all(size == rows for size in sizes.values()):
+            return
+        # Somebody may have had an old snapshot, such as the server's own ANALYZE.
+        if time.monotonic() > deadline:
+            raise Different(f"the table has {rows} rows, its indexes {sizes}")
+        time.sleep(0.1)
 
 
 def ask_table(connection: psycopg.Connection, question: Question) -> list[Row]:

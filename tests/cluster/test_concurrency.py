@@ -11,7 +11,7 @@ import serverlog
 import vectors
 from changes import Items
 from load import Step, repeated, running, writer
-from oracle import Question, compare, compare_cursor, compare_lateral
+from oracle import Question, compare, compare_cursor, compare_lateral, compare_size
 from pgcluster import Cluster
 from vectors import Source, clustered
 
@@ -86,11 +86,7 @@ def test_mixed_load(
                     target = {"target": source.vector()}
                     compare(connection, Question(operator, parameters=target, limit=limit), index)
             items.vacuum()
-        for index in INDEXES:
-            (indexed,) = connection.execute(
-                "SELECT sum(vectors - dead) FROM kdtree_stats(%s)", (index,)
-            ).fetchone()
-            assert indexed == items.count()
+        compare_size(connection, *INDEXES)
     assert not serverlog.faults(cluster)
 
 

@@ -10,7 +10,7 @@ import vectors
 from changes import Items
 from conftest import create_database
 from load import Step, repeated, running, writer
-from oracle import OPERATORS, Question, compare
+from oracle import OPERATORS, Question, compare, compare_size
 from pgcluster import Cluster
 from vectors import Source, clustered
 
@@ -70,12 +70,8 @@ def test_index_equals_table_after_crash(
             items = Items(connection, source, BATCH)
             compare_all(connection, source)
             items.copy()
-            items.vacuum()
+            compare_size(connection, "vector_l2_ops")
             compare_all(connection, source)
-            (indexed,) = connection.execute(
-                "SELECT sum(vectors - dead) FROM kdtree_stats('vector_l2_ops')"
-            ).fetchone()
-            assert indexed == items.count()
     assert "was not properly shut down" in cluster.log.read_text()
 
 

@@ -87,20 +87,6 @@ def test_expression_index(items: Items) -> None:
             compare(db, question, "halves")
 
 
-def test_type_of_pgvector(items: Items) -> None:
-    """Where pgvector is installed, its type `vector` is indexed in place of ours."""
-    db = items.connection
-    (library,) = db.execute("SELECT probin FROM pg_proc WHERE proname = 'vector_in'").fetchone()
-    if library == "$libdir/kdvector":
-        pytest.skip("no pgvector in this PostgreSQL: the type vector is our own")
-    for opclass, operator in OPERATORS.items():
-        db.execute(f"CREATE INDEX {opclass} ON items USING kdtree (embedding {opclass}) {SMALL_DELTA}")
-        change_all(items)
-        for limit in (1, 30, None):
-            target = {"target": items.source.vector()}
-            compare(db, Question(operator, parameters=target, limit=limit), opclass)
-
-
 def test_temporary_table(db: psycopg.Connection, rng: numpy.random.Generator) -> None:
     """Its pages are in buffers of the session's own. In the end it is truncated and filled anew at once."""
     items = Items(vectors.register(db), Source(rng, DIMS, clustered, nulls=0.01), ROWS)
