@@ -15,10 +15,6 @@ const MAX_INDEXES: usize = 1024;
 /// not make the next ones slow.
 const MAX_ROWS: u64 = 1000;
 
-/// The most rows that a scan is expected to want. Preparing for many makes a scan that wants few slow, whereas one that wants many
-/// gets them in a few more passes.
-const MAX_EXPECTED: u64 = 1024;
-
 #[derive(Default)]
 struct History {
     last: Option<(pg_sys::Oid, ScanStats)>,

@@ -96,26 +96,30 @@ fn live_vectors(segment: &SegmentEntry) -> u64 {
     u64::from(segment.vectors.saturating_sub(segment.dead))
 }
 
-/// Where the segments to be merged start, given the sizes of all, oldest first.
+/// Where the segments to be merged start, given the sizes of all, oldest first, and the most vectors that may be merged.
 fn merge_start(sizes: &[u64], new: u64, limit: u64) -> usize {
     let (mut start, mut total) = (sizes.len(), new);
     loop {
-        let similar =
-            sizes[..start].iter().rev().take_while(|&&size| size <= total.saturating_mul(MERGE_FACTOR));
-        let count = similar.clone().count();
-        let sum = total.saturating_add(similar.sum());
-        if count < MERGE_COUNT || sum > limit {
+        let largest = total.saturating_mul(MERGE_FACTOR);
+        let mut sum = total;
+        let similar = sizes[..start].iter().rev().take_while(|&&size| {
+            sum = sum.saturating_add(size);
+            size <= largest && sum <= limit
+        });
+        let count = similar.count();
+        if count < MERGE_COUNT {
             return start;
         }
-        (start, total) = (start - count, sum);
+        start -= count;
+        total += sizes[start..start + count].iter().sum::<u64>();
     }
 }
 
-/// Builds one segment out of a chain (the delta or the `sealing` chain) and segments, and puts it in their place. Returns false, and
-/// does nothing, if the metapage has no room for that.
-pub fn rebuild(lock: &StructureLock, chain: Option<Chain>, replaced: &[SegmentEntry]) -> bool {
+/// Builds one segment out of a chain (the delta or the `sealing` chain) and segments, and puts it in their place. Does nothing if
+/// the metapage has no room for what would be retired: as long as old snapshots exist, an index waits.
+pub fn rebuild(lock: &StructureLock, chain: Option<Chain>, replaced: &[SegmentEntry]) {
     let index = lock.index();
-    let Some((meta, id)) = begin(index, chain, replaced) else { return false };
+    let Some((meta, id)) = begin(index, chain, replaced) else { return };
     let mut batch = Batch::new(meta.dims as usize);
     if chain.is_some() {
         chain::read_delta(index, meta.sealing, meta.dims as usize, |tid, vector| {
@@ -139,7 +143,6 @@ pub fn rebuild(lock: &StructureLock, chain: Option<Chain>, replaced: &[SegmentEn
         write_segment(index, &mut writer, id, &batch.input(meta.metric), &options, threads, &mut |_| ())
     });
     finish(index, chain.is_some(), replaced, segment);
-    true
 }
 
 /// Step 1. Returns the metapage as it is then, and the owner number for the new segment.
@@ -222,6 +225,7 @@ mod tests {
     fn merges_respect_the_limit_and_leave_large_segments_alone() {
         assert_eq!(merge_start(&[10; 8], 10, 90), 0);
         assert_eq!(merge_start(&[10; 8], 10, 89), 8);
+        assert_eq!(merge_start(&[80, 10, 10, 10, 10, 10, 10, 10, 10], 10, 120), 1);
         assert_eq!(merge_start(&[10; 7], 10, u64::MAX), 7);
         assert_eq!(merge_start(&[81, 10, 10, 10, 10, 10, 10, 10, 10], 10, u64::MAX), 1);
         assert_eq!(merge_start(&[10, 10, 10, 10, 81, 10, 10, 10, 10], 10, u64::MAX), 9);
