@@ -123,6 +123,27 @@ fn points() {
     }
 }
 
+/// Sums that lose as much as single precision can: from left to right, a first product of one absorbs all that follow.
+#[test]
+fn absorbed_products() {
+    for dims in [100, 2000, 16_000] {
+        let mut row = vec![(0.98f32 / (1 << 25) as f32).sqrt(); dims];
+        row[0] = 1.0;
+        let rows = vec![row; 20];
+        let opposite: Vec<f32> = rows[0].iter().map(|x| -x).collect();
+        assert_eq!(operator(Metric::InnerProduct, Sum::Sequential, &opposite, &rows[0]), 1.0);
+        for metric in METRICS {
+            for delta in [0, 1] {
+                let plan = Plan { shares: vec![1 - delta, delta], ..Plan::one(8) };
+                let index = Index::new(metric, &rows, &plan).unwrap();
+                for query in [&opposite, &rows[0], &vec![0.0; dims]] {
+                    index.assert_exact(query, Sum::Sequential, usize::MAX, None);
+                }
+            }
+        }
+    }
+}
+
 /// A search that is asked for everything returns everything, once, in order, in several passes.
 #[test]
 fn everything_in_order() {
