@@ -149,7 +149,7 @@ impl Build {
 
     fn add(&mut self, vector: &[f32], tid: Tid) {
         let dims = vector.len() as u32;
-        check_dims(self.meta.dims, dims);
+        check_dims(self.index, self.meta.dims, dims);
         self.meta.dims = dims;
         self.vectors += 1;
         match prepare(self.meta.metric, vector, &mut self.prepared) {

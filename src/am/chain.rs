@@ -17,7 +17,7 @@ use crate::pg::index::{FileEnd, Index};
 use crate::pg::interrupts::check_for_interrupts;
 use crate::pg::report::OrRaise;
 use crate::pg::wal::WalRecord;
-use crate::types::error::raise;
+use crate::types::error::raise_with_detail;
 
 /// A chain to which rows are appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +67,13 @@ impl Part {
 
 /// Raises pgvector's error unless vectors of so many dimensions belong into the index. 0 stands for dimensions that are not known
 /// yet, and for those of a NULL.
-pub fn check_dims(expected: u32, dims: u32) {
+pub fn check_dims(index: Index, expected: u32, dims: u32) {
     if expected != 0 && dims != 0 && expected != dims {
-        raise(PgSqlErrorCode::ERRCODE_DATA_EXCEPTION, format!("expected {expected} dimensions, not {dims}"));
+        raise_with_detail(
+            PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
+            format!("expected {expected} dimensions, not {dims}"),
+            format!("All vectors of index \"{}\" have {expected} dimensions.", index.name()),
+        );
     }
 }
 
@@ -108,7 +112,7 @@ fn append_to_tail(index: Index, part: Part, chain: Chain, item: &[u8]) -> bool {
 /// Appends with the metapage locked: to a last page that somebody else made meanwhile, else to a new one.
 fn append_to_locked(index: Index, part: Part, dims: u32, item: &[u8]) {
     let mut locked = LockedMeta::lock(index);
-    check_dims(locked.meta.dims, dims);
+    check_dims(index, locked.meta.dims, dims);
     let set_dims = locked.meta.dims == 0 && dims != 0;
     let chain = part.chain(&locked.meta);
     if !set_dims && append_to_tail(index, part, chain, item) {

@@ -64,7 +64,7 @@ pub unsafe fn tid_of(tid: pg_sys::ItemPointer) -> Tid {
 fn insert_vector(index: Index, vector: &[f32], tid: Tid) {
     let copy = meta::read(index);
     let dims = vector.len() as u32;
-    chain::check_dims(copy.dims, dims);
+    chain::check_dims(index, copy.dims, dims);
     let mut prepared = Vec::new();
     match prepare(copy.metric, vector, &mut prepared) {
         Placement::Ranked => {
