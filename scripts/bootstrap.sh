@@ -9,6 +9,8 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=${CARGO_TARGET_DIR:-$root/target}/venv
+# shellcheck source=scripts/build_needs.sh
+. "$root/scripts/build_needs.sh"
 
 say() { echo "bootstrap: $*" >&2; }
 
@@ -20,23 +22,16 @@ server_files_missing() {
     [[ ! -x $("$pg_config" --bindir)/postgres ]]
 }
 
-server_headers_missing() {
+server_dev_files_missing() {
     local pg_config
     pg_config=$("$root/scripts/pg_config.sh" 2>/dev/null) || return 0
-    [[ ! -e $("$pg_config" --includedir-server)/postgres.h ||
-        ! -x $("$pg_config" --pkglibdir)/pgxs/src/test/regress/pg_regress ]]
-}
-
-# The library alone is not enough: it reads C headers of its own.
-libclang_missing() {
-    [[ -n ${LIBCLANG_PATH:-} ]] && return 1
-    ! compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null ||
-        ! compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' >/dev/null
+    server_headers_missing "$pg_config" ||
+        [[ ! -x $("$pg_config" --pkglibdir)/pgxs/src/test/regress/pg_regress ]]
 }
 
 packages=()
 server_files_missing && packages+=(postgresql-15)
-server_headers_missing && packages+=(postgresql-server-dev-15)
+server_dev_files_missing && packages+=(postgresql-server-dev-15)
 libclang_missing && packages+=(libclang-dev) # the bindings of pgrx are generated with it
 command -v cc >/dev/null || packages+=(build-essential)
 command -v python3 >/dev/null || packages+=(python3)
@@ -70,7 +65,7 @@ check_rust() {
     wanted=$(sed -n 's/^rust-version *= *"\(.*\)"$/\1/p' "$root/Cargo.toml" | head -n 1)
     if ! command -v cargo >/dev/null || ! command -v rustc >/dev/null; then
         say "cargo and rustc are not on the PATH; kdvector needs Rust $wanted or later"
-        say "    install it with rustup (the package rustup, or the installer of the Rust project)"
+        say "    install it with rustup, the installer of the Rust project: https://rustup.rs"
         exit 1
     fi
     found=$(rustc --version | sed 's/^rustc \([0-9.]*\).*/\1/')

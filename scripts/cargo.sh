@@ -7,13 +7,33 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/build_needs.sh
+. "$root/scripts/build_needs.sh"
+
+fail() {
+    echo "error: $1" >&2
+    (($# == 1)) || echo "    $2" >&2
+    exit 1
+}
+
 pg_config=$("$root/scripts/pg_config.sh")
 major=$("$pg_config" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
 
 if ! grep -q "^pg$major *=" "$root/pgrx.toml"; then
     supported=$(sed -n 's/^pg\([0-9][0-9]*\) *=.*/\1/p' "$root/pgrx.toml" | paste -sd ' ')
-    echo "error: $pg_config is of PostgreSQL $major; kdvector is built for: $supported (pgrx.toml)" >&2
-    exit 1
+    fail "$pg_config is of PostgreSQL $major; kdvector is built for: $supported (pgrx.toml)"
+fi
+if server_headers_missing "$pg_config"; then
+    fail "the PostgreSQL of $pg_config has no headers for server extensions (postgres.h)" \
+        "install the Debian package postgresql-server-dev-$major, or name another: make PG_CONFIG=..."
+fi
+if libclang_missing; then
+    fail "libclang, which generates the bindings to PostgreSQL, is missing or lacks its headers" \
+        "install the Debian package libclang-dev, or set LIBCLANG_PATH to where libclang.so is"
+fi
+if ! command -v cargo >/dev/null; then
+    fail "cargo is not on the PATH of the user $(id -un)" \
+        "install Rust with rustup, or type make as the user who has it"
 fi
 
 # pg15 is the default feature of Cargo.toml.
