@@ -15,9 +15,10 @@ python = $(target)/venv/bin/python
 .PHONY: build install uninstall installcheck test demo demo-psql demo-clean bench clean help
 
 build: ## build the release library (the default)
-	scripts/cargo.sh build --release --package kdvector
+	scripts/build.sh
 
-install: build ## install both extensions into the PostgreSQL of PG_CONFIG [DESTDIR=...]
+install: ## install both extensions into the PostgreSQL of PG_CONFIG [DESTDIR=...]
+	@scripts/build.sh --if-outdated
 	scripts/install.sh install
 
 uninstall: ## remove what install put there
@@ -32,7 +33,7 @@ test: ## build and run every test; the last line counts them
 
 demo: ## one million vectors, then images: the main job shown on a private server
 	scripts/bootstrap.sh base
-	scripts/cargo.sh build --release --package kdvector
+	scripts/build.sh
 	$(python) examples/demo.py run
 
 demo-psql: ## open psql on the demo's server (runs until you quit)
@@ -43,7 +44,7 @@ demo-clean: ## remove the demo's server and its data
 
 bench: ## compare with a sequential scan and Faiss [BENCH="--rows 100000 --hnsw"]
 	scripts/bootstrap.sh bench $(if $(findstring --hnsw,$(BENCH)),hnsw)
-	scripts/cargo.sh build --release --package kdvector
+	scripts/build.sh
 	$(python) bench/run.py $(BENCH)
 
 $(target)/pgrx/config.toml: pgrx.toml

@@ -118,7 +118,7 @@ def cargo_test(log: Path) -> Counts:
 
 
 def build_and_install(log: Path) -> Counts:
-    if execute([SCRIPTS / "cargo.sh", "build", "--release", "--package", "kdvector"], log) != 0:
+    if execute([SCRIPTS / "build.sh"], log) != 0:
         return Counts(failed=1)
     pgtree.prepare()
     return Counts(passed=1)
