@@ -15,6 +15,9 @@ from changes import Items
 from pgcluster import Cluster
 from vectors import Source
 
+# Seconds; no step of a worker takes that long.
+STEP_TIMEOUT = 120
+
 Step = Callable[[psycopg.Connection, Generator], None]
 
 
@@ -49,6 +52,7 @@ def running(
             threading.Thread(
                 target=repeat,
                 args=(vectors.register(sessions.enter_context(cluster.connect(dbname))), step, own),
+                daemon=True,
             )
             for step, own in zip(workers, rng.spawn(len(workers)), strict=True)
         ]
@@ -59,7 +63,9 @@ def running(
         finally:
             stop.set()
             for thread in threads:
-                thread.join()
+                thread.join(STEP_TIMEOUT)
+                if thread.is_alive():
+                    raise RuntimeError(f"a session hangs; {cluster.log} may say why")
     if failures:
         raise failures[0]
 
