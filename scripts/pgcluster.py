@@ -89,12 +89,15 @@ class Cluster:
             configuration.write("include 'kdvector.conf'\n")
 
     def in_use(self) -> bool:
-        """Whether a server, be it of another process, runs on the cluster."""
+        """Whether a server, be it of another process, runs on the cluster.
+
+        A pid file left by a crash may name another process by now; a server's working directory is its data.
+        """
         try:
             pid = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
+            return self.data.samefile(f"/proc/{pid}/cwd")
         except (OSError, ValueError):
             return False
-        return _alive(pid)
 
     @property
     def _password_file(self) -> Path:
