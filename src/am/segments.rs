@@ -20,7 +20,7 @@ use crate::pg::report::OrRaise;
 const CACHE_BYTES: usize = 256 << 20;
 
 /// One in so many pages is looked up anew in each scan, so that Postgres sees that it is in use.
-const REFRESH: u32 = 16;
+const REFRESH: u32 = 64;
 
 /// A segment, and where its pages were found.
 #[derive(Clone)]

@@ -75,14 +75,14 @@ impl Progress {
 }
 
 /// Vectors of a leaf if the caller does not say. Few dimensions: small leaves, of which a query visits few. Many: large
-/// ones, since most are visited, and each costs about a microsecond beside its vectors; the more dimensions, the less
+/// ones, since most are visited, and each costs half a microsecond beside its vectors; the more dimensions, the less
 /// that matters, and smaller leaves have tighter grids.
 fn default_leaf_size(dims: usize) -> usize {
     match dims {
         ..=8 => 128,
         9..=20 => 256,
-        21..=128 => 1024,
-        _ => 512,
+        21..=128 => 2048,
+        _ => 1024,
     }
 }
 

@@ -222,10 +222,10 @@ mod body {
         let (mut rest, mut sum, mut magnitude) = ([0.0; GROUP], [0.0; GROUP], [0.0; GROUP]);
         for (weights, bytes) in weights.chunks_exact(GROUP).zip(bytes.chunks_exact_mut(GROUP)) {
             for lane in 0..GROUP {
-                // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
-                let rounded =
-                    larger(-larger(-weights[lane] * inverse, -127.0), -127.0) + 12_582_912.0 - 12_582_912.0;
-                bytes[lane] = rounded as i32 as i8;
+                // Adding 1.5 * 2^23 rounds to the nearest integer, which is then in the lowest bits.
+                let shifted = larger(-larger(-weights[lane] * inverse, -127.0), -127.0) + 12_582_912.0;
+                bytes[lane] = shifted.to_bits() as i8;
+                let rounded = shifted - 12_582_912.0;
                 let error = weights[lane] - scale * rounded;
                 rest[lane] += error * error;
                 sum[lane] += rounded;
@@ -345,11 +345,10 @@ mod body {
         let scales = step.chunks_exact(GROUP).zip(inverse.chunks_exact(GROUP));
         for (((x, low), (step, inverse)), codes) in inputs.zip(scales).zip(codes.chunks_exact_mut(GROUP)) {
             for lane in 0..GROUP {
-                // Adding and subtracting 2^23 rounds to the nearest integer.
-                let code =
-                    ((x[lane] - low[lane]) * inverse[lane]).clamp(0.0, 255.0) + 8_388_608.0 - 8_388_608.0;
-                let integer = code as i32;
-                codes[lane] = integer as u8;
+                // Adding 2^23 rounds to the nearest integer, which is then in the lowest bits.
+                let code = ((x[lane] - low[lane]) * inverse[lane]).clamp(0.0, 255.0) + 8_388_608.0;
+                codes[lane] = code.to_bits() as u8;
+                let integer = i32::from(codes[lane]);
                 let coarse = f64::from(integer >> 4);
                 let (x, low, step) = (f64::from(x[lane]), f64::from(low[lane]), f64::from(step[lane]));
                 let from_low = x - low;
