@@ -61,7 +61,7 @@ CREATE FUNCTION kdtree_stats(
     OUT dims int4,
     OUT metric text
 ) RETURNS SETOF record
-    AS 'MODULE_PATHNAME', 'kdtree_stats_wrapper' LANGUAGE C VOLATILE STRICT PARALLEL SAFE ROWS 10;
+    AS 'MODULE_PATHNAME', 'kdtree_stats_wrapper' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 10;
 COMMENT ON FUNCTION kdtree_stats(regclass) IS 'the parts of a kdtree index: segments, delta, lists';
 
 CREATE FUNCTION kdtree_last_scan(

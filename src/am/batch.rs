@@ -1,9 +1,25 @@
-//! Vectors on their way into a segment, in memory.
+//! Vectors on their way into a segment, in memory: as many as `maintenance_work_mem` allows, what is more goes into another
+//! segment.
+//!
+//! A table that fills the memory many times would become many segments, and every scan looks into each. So after every
+//! [`SEGMENTS_PER_DOUBLING`] segments of an index the memory is allowed to double.
 
 use bkd::{Input, Metric, Tid};
 use pgrx::PgSqlErrorCode;
 
+use super::options;
 use crate::types::error::raise_with_detail;
+
+/// Segments after which a build may use twice as much memory.
+const SEGMENTS_PER_DOUBLING: usize = 16;
+/// A segment of fewer vectors is not worth having, however little memory there is.
+const MIN_VECTORS: usize = 2000;
+
+/// The most vectors that a new segment is built of at once, for an index that has so many segments.
+pub fn batch_limit(dims: usize, segments: usize) -> usize {
+    let vectors = (options::maintenance_bytes() / bytes_per_vector(dims)).max(MIN_VECTORS);
+    (vectors << (segments / SEGMENTS_PER_DOUBLING)).min(u32::MAX as usize)
+}
 
 /// A set of prepared vectors with their row addresses.
 pub struct Batch {
@@ -68,6 +84,6 @@ impl Batch {
 
 /// Memory that building a segment takes for each vector, about: the vector itself, its projections, its codes, its row address,
 /// and what sorting it takes.
-pub fn bytes_per_vector(dims: usize) -> usize {
+fn bytes_per_vector(dims: usize) -> usize {
     4 * dims + 128 + dims / 2 + 8 + 8 + 16 + 4
 }

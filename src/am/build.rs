@@ -1,21 +1,18 @@
 //! CREATE INDEX and REINDEX.
 //!
-//! The heap is scanned by the backend; vectors gather in memory until `maintenance_work_mem` is full, then the engine seals a
+//! The heap is scanned by the backend; vectors gather in memory until `maintenance_work_mem` is full ([`super::batch`]), then the engine seals a
 //! segment of them on several threads, and the scan goes on. Nobody else sees the index yet, so pages are appended to
 //! the file without logging them; at the end the whole file is logged at once. The metapage is written last but lies
 //! first.
-//!
-//! A table that fills the memory many times would become many segments, and every scan looks into each. So after every
-//! [`SEGMENTS_PER_DOUBLING`] segments the memory is allowed to double.
 
 use bkd::layout::chain::TidListLayout;
 use bkd::layout::meta::{Chain, Meta, SegmentEntry};
 use bkd::layout::{PageHeader, Payload, PAYLOAD};
 use bkd::{prepare, BuildOptions, Placement, Tid};
-use pgrx::pg_sys;
 use pgrx::prelude::*;
+use pgrx::{pg_sys, PgSqlErrorCode};
 
-use super::batch::{bytes_per_vector, Batch};
+use super::batch::{batch_limit, Batch};
 use super::chain::{check_dims, Part};
 use super::insert::{non_null, tid_of};
 use super::meta::{self, BLOCK};
@@ -27,12 +24,8 @@ use crate::pg::index::Index;
 use crate::pg::report::OrRaise;
 use crate::pg::threads::maintenance_threads;
 use crate::pg::wal::log_whole;
+use crate::types::error::{raise, raise_with_hint};
 use crate::types::vector::VectorRef;
-
-/// Segments after which a build may use twice as much memory.
-const SEGMENTS_PER_DOUBLING: usize = 16;
-/// A segment of fewer vectors is not worth having, however little memory there is.
-const MIN_BATCH: usize = 2000;
 
 /// `ambuild`
 ///
@@ -85,6 +78,16 @@ pub unsafe extern "C-unwind" fn build_empty(index: pg_sys::Relation) {
     page.log_image();
 }
 
+/// A random number that leaves room for more owners than can ever be made.
+fn first_owner() -> u64 {
+    let mut bytes = [0u8; 8];
+    // SAFETY: fills that many bytes.
+    if !unsafe { pg_sys::pg_strong_random(bytes.as_mut_ptr().cast(), bytes.len()) } {
+        raise(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, "could not generate a random number");
+    }
+    Meta::FIRST_OWNER + (u64::from_le_bytes(bytes) >> 2)
+}
+
 fn empty_meta(index: Index) -> Meta {
     Meta::new(opclass::metric(index), u32::try_from(index.column_typmod()).unwrap_or(0))
 }
@@ -131,6 +134,9 @@ struct Build {
 impl Build {
     fn begin(index: Index) -> Self {
         let mut meta = empty_meta(index);
+        // A temporary or just created table is truncated in place, and its index built again in the same file. Directories that
+        // this backend has cached must not be taken for those of the new build.
+        meta.next_owner = first_owner();
         // Block 0. Its contents follow at the end.
         let page = ExclusivePage::extend(index);
         assert_eq!(page.block(), BLOCK, "a new index has no pages");
@@ -156,7 +162,7 @@ impl Build {
             Placement::Ranked => {
                 let batch = self.batch.get_or_insert_with(|| Batch::new(dims as usize));
                 batch.push(tid, &self.prepared, 0.0);
-                if batch.len() >= self.batch_limit() {
+                if batch.len() >= batch_limit(self.meta.dims as usize, self.meta.segments.len()) {
                     self.seal();
                 }
             }
@@ -165,15 +171,20 @@ impl Build {
         }
     }
 
-    fn batch_limit(&self) -> usize {
-        let doublings = self.meta.segments.len() / SEGMENTS_PER_DOUBLING;
-        let vectors = options::maintenance_bytes() / bytes_per_vector(self.meta.dims as usize);
-        (vectors << doublings).max(MIN_BATCH).min(u32::MAX as usize)
-    }
-
     /// Makes a segment of the vectors gathered so far.
     fn seal(&mut self) {
         let Some(batch) = self.batch.as_mut().filter(|batch| !batch.is_empty()) else { return };
+        if self.meta.segments.len() == Meta::MAX_SEGMENTS {
+            raise_with_hint(
+                PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                format!(
+                    "index \"{}\" would have more than {} segments",
+                    self.index.name(),
+                    Meta::MAX_SEGMENTS
+                ),
+                "Raise maintenance_work_mem.",
+            );
+        }
         Phase::BuildingTree.enter();
         // Over all segments, of which the table scan does not know how many there will be.
         let before: u64 = self.meta.segments.iter().map(|segment| u64::from(segment.vectors)).sum();

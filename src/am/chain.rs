@@ -182,11 +182,21 @@ impl Walk {
     }
 
     /// Visits the pages of a chain in order, each under its share lock.
-    pub fn pages(&self, chain: Chain, mut visit: impl FnMut(u32, &PageHeader, &Payload)) {
+    pub fn pages(&self, chain: Chain, visit: impl FnMut(u32, &PageHeader, &Payload)) {
+        self.pages_with_pauses(chain, visit, &mut check_for_interrupts);
+    }
+
+    /// The same, with something to be done between pages, when none is held.
+    fn pages_with_pauses(
+        &self,
+        chain: Chain,
+        mut visit: impl FnMut(u32, &PageHeader, &Payload),
+        pause: &mut dyn FnMut(),
+    ) {
         let mut block = chain.head;
         for sequence in 0..chain.pages {
             block = self.page(block, chain.owner, sequence, &mut visit);
-            check_for_interrupts();
+            pause();
         }
     }
 
@@ -269,8 +279,15 @@ impl Assembly {
     }
 }
 
-/// Reads a delta chain: calls `each` with the row address and the vector of every item that is not dead.
-pub fn read_delta(index: Index, chain: Chain, dims: usize, mut each: impl FnMut(Tid, &[f32])) {
+/// Reads a delta chain: calls `each` with the row address and the vector of every item that is not dead, and `pause` between
+/// pages, when none is held.
+pub fn read_delta(
+    index: Index,
+    chain: Chain,
+    dims: usize,
+    mut each: impl FnMut(Tid, &[f32]),
+    pause: &mut dyn FnMut(),
+) {
     let layout = DeltaLayout::new(dims);
     let mut vector = vec![0.0; dims];
     let mut take = |item: &[u8]| {
@@ -281,7 +298,7 @@ pub fn read_delta(index: Index, chain: Chain, dims: usize, mut each: impl FnMut(
         }
     };
     let mut assembly = Assembly { layout, parts: Vec::new() };
-    Walk::new(index, PageKind::Delta).pages(chain, |_, header, payload| {
+    let visit = |_, header: &PageHeader, payload: &Payload| {
         if layout.pages_per_item > 1 {
             if let Some(item) = assembly.add(header, payload).or_raise(index) {
                 take(item);
@@ -289,5 +306,6 @@ pub fn read_delta(index: Index, chain: Chain, dims: usize, mut each: impl FnMut(
         } else {
             delta_items(&layout, header, payload, |at, _| take(&payload[at..at + layout.item()]));
         }
-    });
+    };
+    Walk::new(index, PageKind::Delta).pages_with_pauses(chain, visit, pause);
 }

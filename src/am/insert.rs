@@ -72,7 +72,7 @@ fn insert_vector(index: Index, vector: &[f32], tid: Tid) {
             let mut item = vec![0; layout.item()];
             layout.write(&mut item, tid, &prepared);
             chain::append(index, &copy, Part::Delta, dims, &item);
-            seal::seal_if_due(index, copy.delta.pages);
+            seal::seal_if_due(index, &copy);
         }
         placement => append_tid(index, &copy, Part::of(placement), dims, tid),
     }

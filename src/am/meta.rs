@@ -14,7 +14,7 @@
 //! The last point holds for MVCC snapshots only; scans with others are refused. Should one of the others ever fail, the
 //! owner number in every page turns what would be a wrong answer into an error.
 
-use bkd::layout::meta::{Meta, Retired, META_OWNER};
+use bkd::layout::meta::{Meta, Retired, META_BLOCK, META_OWNER};
 use bkd::layout::{payload, PageHeader, PageKind, NO_BLOCK};
 
 use crate::pg::buffer::{ExclusivePage, Page, SharedPage};
@@ -23,7 +23,7 @@ use crate::pg::report::OrRaise;
 use crate::pg::wal::WalRecord;
 
 /// The metapage's block.
-pub const BLOCK: u32 = 0;
+pub const BLOCK: u32 = META_BLOCK;
 
 /// A copy of the metapage as it is now.
 pub fn read(index: Index) -> Meta {

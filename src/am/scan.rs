@@ -49,6 +49,10 @@ pub unsafe extern "C-unwind" fn begin(
             let columns = orderbys as usize;
             (*scan).xs_orderbyvals = pg_sys::palloc0(size_of::<pg_sys::Datum>() * columns).cast();
             (*scan).xs_orderbynulls = pg_sys::palloc0(columns).cast();
+            // Only the first expression has bounds; of the others nothing is known.
+            for column in 1..columns {
+                *(*scan).xs_orderbyvals.add(column) = f64::NEG_INFINITY.into_datum().expect("not NULL");
+            }
         }
         scan
     }
@@ -280,7 +284,8 @@ impl Step {
 fn ranked(index: Index, meta: &Meta, query: Query) -> VecDeque<Step> {
     let mut delta = Vec::new();
     for chain in [meta.sealing, meta.delta] {
-        read_delta(index, chain, meta.dims as usize, |tid, vector| delta.push((query.bound(vector), tid)));
+        let each = |tid, vector: &[f32]| delta.push((query.bound(vector), tid));
+        read_delta(index, chain, meta.dims as usize, each, &mut check_for_interrupts);
     }
     let mut search = Search::new(query, segments(index, meta), delta);
     if let Some(rows) = history::expected_rows(index) {
@@ -294,7 +299,7 @@ fn ranked(index: Index, meta: &Meta, query: Query) -> VecDeque<Step> {
 fn all(index: Index, meta: &Meta, order: Order) -> VecDeque<Step> {
     let mut delta = Vec::new();
     for chain in [meta.sealing, meta.delta] {
-        read_delta(index, chain, meta.dims as usize, |tid, _| delta.push(tid));
+        read_delta(index, chain, meta.dims as usize, |tid, _| delta.push(tid), &mut check_for_interrupts);
     }
     [
         Step::List(ListRows::new(index, meta.unbounded), order),

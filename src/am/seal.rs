@@ -5,7 +5,7 @@
 //!
 //! 1. the delta chain is cut off: its last page is closed to appends, it becomes the `sealing` chain, and the next insert
 //!    starts a new delta. An insert that had the old last page in mind finds it closed and reads the metapage again. The owner
-//!    number of the coming segment is reserved;
+//!    number of the coming segment is reserved (several, if it is to be more than the memory allows at once);
 //! 2. (the segment is built and written; scans read the `sealing` chain as they read the delta)
 //! 3. the segment is added, what it replaces is retired.
 //!
@@ -16,14 +16,21 @@
 //! Segments are kept in the order of their age. When the newest [`MERGE_COUNT`] or more are each at most [`MERGE_FACTOR`] times
 //! as large as what is about to be sealed, they are merged with it; if then the same holds for what comes before them in relation
 //! to that sum, those too, and so on. So the number of segments grows with the logarithm of the number of rows, and each row is
-//! rewritten once for every factor of eight. A merge is limited to what fits into maintenance_work_mem, unless the number of segments
-//! comes near to what the metapage can hold ([`CROWDED`]).
+//! rewritten once for every factor of eight. A merge is limited to what fits into memory at once, which is more the more
+//! segments there are ([`batch_limit`]).
+//!
+//! # Waiting for snapshots
+//! What was replaced cannot be freed while a snapshot may need it, the inserting transaction's own among them. The list of such
+//! chains is limited. So the longer it is, the larger the delta may become before it is sealed ([`RETIRED_PER_DOUBLING`]): one
+//! COPY of any size makes fewer and larger segments as it goes on.
+
+use std::cell::RefCell;
 
 use bkd::layout::meta::{Chain, Meta, Retired, SegmentEntry};
 use bkd::layout::PAGE_SIZE;
 use bkd::{export, BuildOptions};
 
-use super::batch::{bytes_per_vector, Batch};
+use super::batch::{batch_limit, Batch};
 use super::meta::{self, LockedMeta};
 use super::segments::open;
 use super::write::{write_segment, RecycleLogged};
@@ -41,38 +48,42 @@ use crate::pg::wal::WalRecord;
 const MERGE_COUNT: usize = 8;
 /// How much larger a segment may be than what is merged with it.
 const MERGE_FACTOR: u64 = 8;
-/// Segments from which on merges ignore the memory limit.
-const CROWDED: usize = Meta::MAX_SEGMENTS * 3 / 4;
+/// Replaced segments and chains that wait for snapshots, after which the delta may be twice as large.
+const RETIRED_PER_DOUBLING: usize = 12;
 /// Vectors from which on threads are worth their start.
 const PARALLEL_VECTORS: usize = 50_000;
 
-/// Seals the delta chain if it is longer than it should be and nobody else is at it. Called after an insert that saw a chain
-/// of `pages` pages.
-pub fn seal_if_due(index: Index, pages: u32) {
-    if u64::from(pages) * PAGE_SIZE as u64 <= options::delta_bytes(index) {
+/// Seals the delta chain if it is longer than it should be and nobody else is at it. Called after an insert that had this copy
+/// of the metapage.
+pub fn seal_if_due(index: Index, copy: &Meta) {
+    if !is_delta_full(index, copy) {
         return;
     }
     let Some(lock) = StructureLock::try_acquire(index) else { return };
+    space::free_retired(&lock);
     let meta = meta::read(index);
-    if meta.sealing.is_empty()
-        && u64::from(meta.delta.pages) * PAGE_SIZE as u64 <= options::delta_bytes(index)
-    {
-        return;
+    if !meta.sealing.is_empty() || is_delta_full(index, &meta) {
+        seal(&lock, &meta);
     }
-    seal(&lock);
+}
+
+fn is_delta_full(index: Index, meta: &Meta) -> bool {
+    let limit = options::delta_bytes(index) << (meta.retired.len() / RETIRED_PER_DOUBLING);
+    u64::from(meta.delta.pages) * PAGE_SIZE as u64 > limit
 }
 
 /// Seals the delta chain (a `sealing` chain that was left over first), merging segments if that is due.
-fn seal(lock: &StructureLock) {
-    let index = lock.index();
-    space::free_retired(lock);
-    let meta = meta::read(index);
+fn seal(lock: &StructureLock, meta: &Meta) {
     let chain = if meta.sealing.is_empty() { meta.delta } else { meta.sealing };
     if chain.is_empty() {
         return;
     }
-    let merged = to_merge(&meta, vectors_of(chain, meta.dims as usize));
-    rebuild(lock, Some(chain), &merged);
+    let merged = to_merge(meta, vectors_of(chain, meta.dims as usize));
+    let done = rebuild(lock, Source::Delta, &merged);
+    if !done && !merged.is_empty() {
+        // Less is retired without merging.
+        rebuild(lock, Source::Delta, &[]);
+    }
 }
 
 /// Vectors of a delta chain, at most.
@@ -83,11 +94,7 @@ fn vectors_of(chain: Chain, dims: usize) -> u64 {
 
 /// The segments to merge with `vectors` new vectors: the newest ones, or none.
 fn to_merge(meta: &Meta, vectors: u64) -> Vec<SegmentEntry> {
-    let limit = if meta.segments.len() >= CROWDED {
-        u64::MAX
-    } else {
-        (options::maintenance_bytes() / bytes_per_vector(meta.dims as usize)) as u64
-    };
+    let limit = batch_limit(meta.dims as usize, meta.segments.len()) as u64;
     let start = merge_start(&meta.segments.iter().map(live_vectors).collect::<Vec<_>>(), vectors, limit);
     meta.segments[start..].to_vec()
 }
@@ -115,53 +122,110 @@ fn merge_start(sizes: &[u64], new: u64, limit: u64) -> usize {
     }
 }
 
-/// Builds one segment out of a chain (the delta or the `sealing` chain) and segments, and puts it in their place. Does nothing if
-/// the metapage has no room for what would be retired: as long as old snapshots exist, an index waits.
-pub fn rebuild(lock: &StructureLock, chain: Option<Chain>, replaced: &[SegmentEntry]) {
+/// What a rebuild takes besides segments.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The `sealing` chain; the delta, if there is none.
+    Delta,
+    Nothing,
+}
+
+/// Builds a segment out of `source` and the segments `replaced`, several if that is more than the memory allows, and puts them in
+/// the place of these. Returns false, and does nothing, if the metapage has no room for what would be retired: as long as
+/// old snapshots exist, an index waits.
+pub fn rebuild(lock: &StructureLock, source: Source, replaced: &[SegmentEntry]) -> bool {
     let index = lock.index();
-    let Some((meta, id)) = begin(index, chain, replaced) else { return };
-    let mut batch = Batch::new(meta.dims as usize);
-    if chain.is_some() {
-        chain::read_delta(index, meta.sealing, meta.dims as usize, |tid, vector| {
-            batch.push(tid, vector, 0.0)
-        });
+    let Some((meta, owners)) = begin(index, source, replaced) else { return false };
+    let segments = RefCell::new(NewSegments::new(index, &meta, owners));
+    // Between pages, when none is held.
+    let mut pause = || {
+        check_for_interrupts();
+        segments.borrow_mut().write_if_full();
+    };
+    if source == Source::Delta {
+        let each = |tid, vector: &[f32]| segments.borrow_mut().batch.push(tid, vector, 0.0);
+        chain::read_delta(index, meta.sealing, meta.dims as usize, each, &mut pause);
     }
     for entry in replaced {
         let opened = open(index, &meta, entry);
-        export(
-            &opened.segment,
-            &opened.pages(index),
-            &mut check_for_interrupts,
-            &mut |vector, slack, tid| batch.push(tid, vector, slack),
-        )
-        .or_raise(index);
+        let mut each = |vector: &[f32], slack, tid| segments.borrow_mut().batch.push(tid, vector, slack);
+        export(&opened.segment, &opened.pages(index), &mut pause, &mut each).or_raise(index);
     }
-    let segment = (!batch.is_empty()).then(|| {
-        let threads = if batch.len() < PARALLEL_VECTORS { 1 } else { maintenance_threads() };
-        let mut writer = RecycleLogged { index, live: LiveOwners::of(&meta) };
-        let options = BuildOptions { leaf_size: options::leaf_size(index), axes: None };
-        write_segment(index, &mut writer, id, &batch.input(meta.metric), &options, threads, &mut |_| ())
-    });
-    finish(index, chain.is_some(), replaced, segment);
+    finish(index, source, replaced, segments.into_inner().finish());
+    true
 }
 
-/// Step 1. Returns the metapage as it is then, and the owner number for the new segment.
-fn begin(index: Index, chain: Option<Chain>, replaced: &[SegmentEntry]) -> Option<(Meta, u64)> {
+/// The segments that a rebuild makes.
+struct NewSegments<'a> {
+    index: Index,
+    meta: &'a Meta,
+    batch: Batch,
+    /// Vectors of a segment.
+    limit: usize,
+    /// Owner numbers that were reserved and not yet used, the next one last.
+    owners: Vec<u64>,
+    written: Vec<SegmentEntry>,
+}
+
+impl<'a> NewSegments<'a> {
+    fn new(index: Index, meta: &'a Meta, owners: Vec<u64>) -> Self {
+        let dims = meta.dims as usize;
+        let limit = batch_limit(dims, meta.segments.len());
+        NewSegments { index, meta, batch: Batch::new(dims), limit, owners, written: Vec::new() }
+    }
+
+    fn write_if_full(&mut self) {
+        // The last owner takes whatever there is.
+        if self.batch.len() >= self.limit && self.owners.len() > 1 {
+            self.write();
+        }
+    }
+
+    fn write(&mut self) {
+        let id = self.owners.pop().expect("an owner was reserved for every batch");
+        let threads = if self.batch.len() < PARALLEL_VECTORS { 1 } else { maintenance_threads() };
+        let mut writer = RecycleLogged { index: self.index, live: LiveOwners::of(self.meta) };
+        let options = BuildOptions { leaf_size: options::leaf_size(self.index), axes: None };
+        let input = self.batch.input(self.meta.metric);
+        self.written.push(write_segment(self.index, &mut writer, id, &input, &options, threads, &mut |_| ()));
+        self.batch.clear();
+    }
+
+    fn finish(mut self) -> Vec<SegmentEntry> {
+        if !self.batch.is_empty() {
+            self.write();
+        }
+        self.written
+    }
+}
+
+/// Step 1. Returns the metapage as it is then, and owner numbers for the new segments.
+fn begin(index: Index, source: Source, replaced: &[SegmentEntry]) -> Option<(Meta, Vec<u64>)> {
     let mut locked = LockedMeta::lock(index);
-    meta::drop_reservations(&mut locked.meta);
-    // What will be retired, and the reservation.
-    let retiring = replaced.len() + usize::from(chain.is_some()) + 1;
-    let segments = locked.meta.segments.len() + 1 - replaced.len();
-    if !locked.meta.can_retire(retiring) || segments > Meta::MAX_SEGMENTS {
+    let meta = &mut locked.meta;
+    meta::drop_reservations(meta);
+    let cut = source == Source::Delta && meta.sealing.is_empty();
+    // The chain may have grown since the caller saw it; the lock on its last page keeps it as it is.
+    let tail = (cut && !meta.delta.is_empty()).then(|| ExclusivePage::read(index, meta.delta.tail));
+    let chain = match source {
+        Source::Delta if cut => meta.delta,
+        Source::Delta => meta.sealing,
+        Source::Nothing => Chain::EMPTY,
+    };
+    let dims = meta.dims as usize;
+    let vectors = vectors_of(chain, dims) + replaced.iter().map(live_vectors).sum::<u64>();
+    let wanted = vectors.div_ceil(batch_limit(dims, meta.segments.len()) as u64).max(1);
+    let retiring = replaced.len() + usize::from(source == Source::Delta);
+    let room = (Meta::MAX_RETIRED - meta.retired.len())
+        .saturating_sub(retiring)
+        .min(Meta::MAX_SEGMENTS + replaced.len() - meta.segments.len());
+    let owners = wanted.min(room as u64) as usize;
+    if owners == 0 {
         return None;
     }
-    let id = meta::reserve_owner(&mut locked.meta);
-    let cut = chain.is_some() && locked.meta.sealing.is_empty();
-    // The chain may have grown since the caller saw it; the lock on its last page keeps it as it is.
-    let tail =
-        (cut && !locked.meta.delta.is_empty()).then(|| ExclusivePage::read(index, locked.meta.delta.tail));
+    let owners = (0..owners).map(|_| meta::reserve_owner(meta)).rev().collect();
     if cut {
-        locked.meta.sealing = std::mem::replace(&mut locked.meta.delta, Chain::EMPTY);
+        meta.sealing = std::mem::replace(&mut meta.delta, Chain::EMPTY);
     }
     let mut record = WalRecord::begin(index);
     locked.log(&mut record);
@@ -169,23 +233,21 @@ fn begin(index: Index, chain: Option<Chain>, replaced: &[SegmentEntry]) -> Optio
         record.change(tail, |header, _| header.closed = true);
     }
     record.commit();
-    Some((locked.meta, id))
+    Some((locked.meta, owners))
 }
 
 /// Step 3.
-fn finish(index: Index, sealed: bool, replaced: &[SegmentEntry], segment: Option<SegmentEntry>) {
+fn finish(index: Index, source: Source, replaced: &[SegmentEntry], written: Vec<SegmentEntry>) {
     let mut locked = LockedMeta::lock(index);
     let meta = &mut locked.meta;
     meta::drop_reservations(meta);
     let xid = next_xid();
     let is_replaced = |entry: &SegmentEntry| replaced.iter().any(|other| other.id == entry.id);
-    // In the place of the newest that it replaces, or at the end.
+    // In the place of the newest that they replace, or at the end.
     let place =
         meta.segments.iter().position(|entry| replaced.last().is_some_and(|last| last.id == entry.id));
     let place = place.map_or(meta.segments.len(), |at| at + 1);
-    if let Some(segment) = segment {
-        meta.segments.insert(place, segment);
-    }
+    meta.segments.splice(place..place, written);
     meta.segments.retain(|entry| !is_replaced(entry));
     meta.retired.extend(replaced.iter().map(|entry| Retired::Segment {
         id: entry.id,
@@ -193,7 +255,7 @@ fn finish(index: Index, sealed: bool, replaced: &[SegmentEntry], segment: Option
         directory_bytes: entry.directory_bytes,
         xid,
     }));
-    if sealed {
+    if source == Source::Delta {
         let chain = std::mem::replace(&mut meta.sealing, Chain::EMPTY);
         if !chain.is_empty() {
             meta.retired.push(Retired::Chain { owner: chain.owner, head: chain.head, xid });

@@ -167,6 +167,8 @@ pub fn walk_directory(
         let header = read_header(&page, block, PageKind::Directory, owner, sequence)?;
         visit(block, &payload(&page)[..header.used as usize]);
         block = header.next;
+        drop(page);
+        check_for_interrupts();
     }
     Ok(pages)
 }

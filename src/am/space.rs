@@ -38,6 +38,7 @@ pub fn free_retired(lock: &StructureLock) {
 /// Pages that an insert takes into use meanwhile may be offered too: whoever is offered a page looks at its owner.
 pub fn free_unreachable(lock: &StructureLock) -> u32 {
     let index = lock.index();
+    give_up_reservations(index);
     // Blocks first: what is appended to the file later is in use.
     let mut reachable = vec![false; index.blocks() as usize];
     let meta = meta::read(index);
@@ -60,6 +61,16 @@ pub fn free_unreachable(lock: &StructureLock) -> u32 {
         (0..).zip(&reachable).filter(|(_, &reached)| !reached).map(|(block, _)| block).collect();
     free_pages(index, unreachable.iter().copied());
     unreachable.len() as u32
+}
+
+/// Nobody builds anything now; what is reserved was left behind by an error or a crash.
+fn give_up_reservations(index: Index) {
+    let mut locked = LockedMeta::lock(index);
+    let before = locked.meta.retired.len();
+    meta::drop_reservations(&mut locked.meta);
+    if locked.meta.retired.len() < before {
+        locked.commit(index);
+    }
 }
 
 fn retired_blocks(index: Index, retired: &Retired, visit: &mut impl FnMut(u32)) {

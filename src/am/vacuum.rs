@@ -13,6 +13,7 @@ use pgrx::{itemptr, pg_sys};
 
 use super::chain::{delta_items, list_items, Part, Walk};
 use super::meta::{self, LockedMeta};
+use super::seal::Source;
 use super::segments::open;
 use super::{lists, seal, space};
 use crate::pg::buffer::{ExclusivePage, SharedPage, Strategy};
@@ -136,14 +137,14 @@ fn delay_point() {
 fn finish_sealing(lock: &StructureLock) {
     let meta = meta::read(lock.index());
     if !meta.sealing.is_empty() {
-        seal::rebuild(lock, Some(meta.sealing), &[]);
+        seal::rebuild(lock, Source::Delta, &[]);
     }
 }
 
 fn rewrite_segments(lock: &StructureLock) {
     for entry in meta::read(lock.index()).segments {
         if u64::from(entry.dead) * REWRITE_FRACTION > u64::from(entry.vectors) {
-            seal::rebuild(lock, None, &[entry]);
+            seal::rebuild(lock, Source::Nothing, &[entry]);
         }
     }
 }

@@ -7,6 +7,7 @@ use pgrx::pg_sys;
 
 use super::buffer::ExclusivePage;
 use super::index::Index;
+use super::interrupts::check_for_interrupts;
 
 /// The owners whose pages must not be recycled.
 ///
@@ -42,9 +43,13 @@ pub fn new_page(index: Index, live: &LiveOwners) -> ExclusivePage {
     recycled_page(index, live).unwrap_or_else(|| ExclusivePage::extend(index))
 }
 
+/// Offers of the free space map that are looked at before the file is extended instead. What is refused is forgotten by the map
+/// until the next VACUUM.
+const MAX_OFFERS: usize = 32;
+
 fn recycled_page(index: Index, live: &LiveOwners) -> Option<ExclusivePage> {
-    loop {
-        // SAFETY: the relation is open. The map forgets the page that it returns, so this ends.
+    for _ in 0..MAX_OFFERS {
+        // SAFETY: the relation is open.
         let block = unsafe { pg_sys::GetFreeIndexPage(index.raw()) };
         if block == pg_sys::InvalidBlockNumber {
             return None;
@@ -61,6 +66,7 @@ fn recycled_page(index: Index, live: &LiveOwners) -> Option<ExclusivePage> {
             _ => {}
         }
     }
+    None
 }
 
 /// Offers pages for recycling.
@@ -70,6 +76,7 @@ pub fn free_pages(index: Index, blocks: impl IntoIterator<Item = u32>) {
         // SAFETY: the relation is open.
         unsafe { pg_sys::RecordFreeIndexPage(index.raw(), block) };
         any = true;
+        check_for_interrupts();
     }
     if any {
         // SAFETY: the relation is open.

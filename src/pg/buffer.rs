@@ -243,10 +243,10 @@ impl ExclusivePage {
                 relation,
                 fork,
                 pg_sys::InvalidBlockNumber,
-                pg_sys::ReadBufferMode::RBM_NORMAL,
+                // Locked before anybody else can find it.
+                pg_sys::ReadBufferMode::RBM_ZERO_AND_LOCK,
                 std::ptr::null_mut(),
             );
-            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_EXCLUSIVE as i32);
             if lock {
                 pg_sys::UnlockRelationForExtension(relation, mode);
             }

@@ -23,6 +23,13 @@ pub fn raise_with_detail(code: PgSqlErrorCode, message: impl Into<String>, detai
     report(ErrorReport::new(code, message.into(), LIBRARY).set_detail(detail))
 }
 
+/// Raises an ERROR with `code`, `message` and a HINT line.
+#[cold]
+#[track_caller]
+pub fn raise_with_hint(code: PgSqlErrorCode, message: impl Into<String>, hint: impl Into<String>) -> ! {
+    report(ErrorReport::new(code, message.into(), LIBRARY).set_hint(hint))
+}
+
 #[cold]
 fn report(error: ErrorReport) -> ! {
     error.report(PgLogLevel::ERROR);

@@ -5,10 +5,12 @@ checksums of Postgres are for. Each page says what it is, whose it is and which 
 """
 
 import contextlib
+import struct
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy
+import pytest
 from numpy.random import Generator
 from psycopg import errors
 
@@ -20,6 +22,8 @@ from pgcluster import Cluster
 from vectors import Source, clustered
 
 PAGE = 8192
+# Where the metapage has the delta chain: its owner, head and tail.
+DELTA_CHAIN = 64 + 24
 TABLES = 40
 # Of our own checks, and of Postgres when a page cannot be read or has not even its header.
 CORRUPTION = (errors.IndexCorrupted, errors.DataCorrupted)
@@ -63,7 +67,48 @@ def damage(path: Path, rng: Generator) -> str:
     return kind.__name__
 
 
-def test_damage_is_noticed(make_cluster: Callable[..., Cluster], rng: numpy.random.Generator) -> None:
+def within(seconds: float, cluster: Cluster, run: Callable[[], object]) -> None:
+    """Runs something that might hang so that no cancel ends it: then the server is killed, and this fails."""
+    watchdog = threading.Timer(seconds, cluster.crash)
+    watchdog.start()
+    try:
+        run()
+    finally:
+        watchdog.cancel()
+        watchdog.join()
+
+
+@pytest.mark.parametrize("field", ["head", "tail"])
+def test_chain_that_names_the_metapage(
+    field: str, make_cluster: Callable[..., Cluster], rng: Generator
+) -> None:
+    """Who follows it while the metapage is locked would wait for itself."""
+    cluster = make_cluster("server")
+    create_database(cluster, "damage")
+    source = Source(rng, 24, clustered)
+    with vectors.register(cluster.connect("damage")) as connection:
+        items = Items(connection, source, 100)
+        items.create()
+        connection.execute("CREATE INDEX items_index ON items USING kdtree (embedding)")
+        items.copy()
+        (path,) = connection.execute("SELECT pg_relation_filepath('items_index')").fetchone()
+    cluster.stop()
+    with open(cluster.data / path, "r+b") as file:
+        file.seek(DELTA_CHAIN + {"head": 8, "tail": 12}[field])
+        file.write(struct.pack("=I", 0))
+    cluster.start()
+    with vectors.register(cluster.connect("damage")) as connection:
+        question = Question("<->", parameters={"target": source.vector()})
+        with pytest.raises(CORRUPTION):
+            within(60, cluster, Items(connection, source, 100).copy)
+            compare(connection, question, "items_index")
+    with vectors.register(cluster.connect("damage")) as connection:
+        connection.execute("REINDEX INDEX items_index")
+        compare(connection, question, "items_index")
+    cluster.log.unlink()
+
+
+def test_damage_is_noticed(make_cluster: Callable[..., Cluster], rng: Generator) -> None:
     cluster = make_cluster("server")
     create_database(cluster, "damage")
     source = Source(rng, 24, clustered, nulls=0.02)

@@ -102,6 +102,8 @@ pub struct Meta {
     pub retired: Vec<Retired>,
 }
 
+/// Where the metapage lies.
+pub const META_BLOCK: u32 = 0;
 /// Owner of the metapage itself.
 pub const META_OWNER: u64 = 1;
 const SEGMENT_BYTES: usize = 28;
@@ -225,7 +227,27 @@ impl Meta {
                 }
             })
             .collect();
-        Ok(Meta { metric, dims, next_owner, delta, sealing, unbounded, nan, null, segments, retired })
+        let meta = Meta { metric, dims, next_owner, delta, sealing, unbounded, nan, null, segments, retired };
+        meta.check_blocks()?;
+        Ok(meta)
+    }
+
+    /// Whoever holds the lock on the metapage must not be led to lock it again.
+    fn check_blocks(&self) -> Result<()> {
+        let chains = [self.delta, self.sealing, self.unbounded, self.nan, self.null];
+        let retired = self.retired.iter().map(|retired| match *retired {
+            Retired::Segment { directory, .. } => directory,
+            Retired::Chain { head, .. } => head,
+        });
+        let mut blocks = chains
+            .iter()
+            .flat_map(|chain| [chain.head, chain.tail])
+            .chain(self.segments.iter().map(|segment| segment.directory))
+            .chain(retired);
+        if blocks.any(|block| block == META_BLOCK) {
+            return Err(Error::corrupt("metapage names itself as a part of the index"));
+        }
+        Ok(())
     }
 }
 
@@ -281,7 +303,7 @@ mod tests {
             let id = meta.take_owner();
             meta.segments.push(SegmentEntry {
                 id,
-                directory: i,
+                directory: i + 1,
                 directory_bytes: 5,
                 vectors: 100,
                 dead: i,
