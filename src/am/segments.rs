@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bkd::layout::meta::{Meta, SegmentEntry};
-use bkd::layout::{blob, payload, PageKind, Payload};
+use bkd::layout::{blob, payload, PageHeader, PageKind, Payload};
 use bkd::{Directory, Error, PageRead, Result, Segment};
 
 use super::chain::read_header;
@@ -67,7 +67,9 @@ impl PageRead for SegmentPages {
             recent.set(0);
         }
         let page = SharedPage::read_recent(self.index, block, recent);
-        read_header(&page, block, kind, segment.id(), sequence)?;
+        if !PageHeader::matches(&page, kind, segment.id(), sequence) {
+            read_header(&page, block, kind, segment.id(), sequence)?;
+        }
         Ok(SegmentPage(page))
     }
 }

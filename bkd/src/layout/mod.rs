@@ -139,6 +139,16 @@ impl PageHeader {
         })
     }
 
+    /// Whether a page is the one which a pointer promised: quick, for pages that mostly are. What is wrong with the others,
+    /// [`PageHeader::read`] and [`PageHeader::expect`] say.
+    #[inline]
+    pub fn matches(page: &[u8; PAGE_SIZE], kind: PageKind, owner: u64, sequence: u32) -> bool {
+        let header = &page[HEADER_OFFSET..PAYLOAD_OFFSET];
+        let word = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("eight bytes"));
+        let first = u64::from(MAGIC) | u64::from(FORMAT_VERSION) << 32 | (kind as u64) << 48;
+        (word(0), word(8), word(16) as u32) == (first, owner, sequence)
+    }
+
     /// Checks that this is the page which a pointer promised.
     ///
     /// # Errors
@@ -187,7 +197,12 @@ mod tests {
             [(PageKind::Fine, 42, 3), (PageKind::Delta, 41, 3), (PageKind::Delta, 42, 2)]
         {
             assert!(header.expect(kind, owner, sequence).is_err());
+            assert!(!PageHeader::matches(&page, kind, owner, sequence));
         }
+        let open = PageHeader { closed: false, ..header };
+        open.write(&mut page);
+        assert!(PageHeader::matches(&page, PageKind::Delta, 42, 3));
+        header.write(&mut page);
         for at in [0, 4, 6, 7, 27] {
             let mut damaged = page;
             damaged[HEADER_OFFSET + at] ^= 0x80;

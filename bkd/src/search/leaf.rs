@@ -96,9 +96,12 @@ impl LeafScan {
         let mut masks = [0 as Survivors; CHUNKS_PER_PAGE / 2];
         let mut block = 0;
         let mut fine_count = 0;
+        // Until there are enough candidates everything survives, so look at a few vectors first.
+        let mut at_once = if tau.is_infinite() { 1 } else { blocks };
         while block < blocks {
             view.threshold.tau = view.scale.raw(tau);
-            let run = coarse.run(at, (blocks - block) * block_chunks)?;
+            let run = coarse.run(at, at_once.min(blocks - block) * block_chunks)?;
+            at_once = at_once.saturating_mul(2);
             let whole = run.len() / (CHUNK * block_chunks);
             let masks = if whole > 0 {
                 let masks = &mut masks[..whole];
@@ -109,7 +112,7 @@ impl LeafScan {
                 masks[0] = self.scan_split_block(&mut coarse, at, layout.groups, &view.threshold)?;
                 &mut masks[..1]
             };
-            for (step, &mask) in masks.iter().enumerate() {
+            for (step, &mask) in masks.iter().enumerate().filter(|(_, &mask)| mask != 0) {
                 let mut lanes = mask & valid_lanes(count - (block + step) * LANES);
                 while lanes != 0 {
                     let lane = lanes.trailing_zeros() as usize;
