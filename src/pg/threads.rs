@@ -1,8 +1,8 @@
 //! Work on threads beside the backend's own.
 //!
 //! Postgres knows nothing of threads. Three rules keep it safe: worker threads see plain memory only and never call
-//! Postgres; every signal is blocked on them, so that handlers run on the main thread; they end before the call that
-//! made them returns.
+//! Postgres; every signal is blocked on them, so that handlers run on the main thread; their work is done before the
+//! call that made them returns.
 
 use std::sync::mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender};
 use std::thread::{self, ScopedJoinHandle};
@@ -70,7 +70,7 @@ fn serve<M>(receiver: Receiver<M>, receive: &mut impl FnMut(M)) {
     }
 }
 
-/// Runs `work` in a pool of its own, whose threads have ended on return.
+/// Runs `work` in a pool of its own, whose threads have nothing left to do on return.
 fn in_pool<T: Send>(
     threads: usize,
     work: impl FnOnce() -> T + Send,
