@@ -35,7 +35,7 @@ use super::meta::{self, LockedMeta};
 use super::segments::open;
 use super::write::{write_segment, RecycleLogged};
 use super::{chain, options, space};
-use crate::pg::alloc::{next_xid, LiveOwners};
+use crate::pg::alloc::{is_before_all_snapshots, next_xid, LiveOwners};
 use crate::pg::buffer::ExclusivePage;
 use crate::pg::index::Index;
 use crate::pg::interrupts::check_for_interrupts;
@@ -56,20 +56,35 @@ const PARALLEL_VECTORS: usize = 50_000;
 /// Seals the delta chain if it is longer than it should be and nobody else is at it. Called after an insert that had this copy
 /// of the metapage.
 pub fn seal_if_due(index: Index, copy: &Meta) {
-    if !is_delta_full(index, copy) {
-        return;
-    }
-    let Some(lock) = StructureLock::try_acquire(index) else { return };
-    space::free_retired(&lock);
-    let meta = meta::read(index);
-    if !meta.sealing.is_empty() || is_delta_full(index, &meta) {
-        seal(&lock, &meta);
+    let waiting_is_over = || copy.retired.first().is_some_and(|oldest| is_before_all_snapshots(oldest.xid()));
+    if is_delta_full(index, copy) || (is_delta_long(index, copy) && waiting_is_over()) {
+        if let Some(lock) = StructureLock::try_acquire(index) {
+            seal_what_is_due(&lock);
+        }
     }
 }
 
+/// The same for those who hold the lock: VACUUM too.
+pub fn seal_what_is_due(lock: &StructureLock) {
+    space::free_retired(lock);
+    let meta = meta::read(lock.index());
+    if !meta.sealing.is_empty() || is_delta_full(lock.index(), &meta) {
+        seal(lock, &meta);
+    }
+}
+
+/// Whether the delta is longer than it should be.
+fn is_delta_long(index: Index, meta: &Meta) -> bool {
+    delta_bytes(meta) > options::delta_bytes(index)
+}
+
+/// Whether it is longer than it may be, considering what waits for snapshots.
 fn is_delta_full(index: Index, meta: &Meta) -> bool {
-    let limit = options::delta_bytes(index) << (meta.retired.len() / RETIRED_PER_DOUBLING);
-    u64::from(meta.delta.pages) * PAGE_SIZE as u64 > limit
+    delta_bytes(meta) > options::delta_bytes(index) << (meta.retired.len() / RETIRED_PER_DOUBLING)
+}
+
+fn delta_bytes(meta: &Meta) -> u64 {
+    u64::from(meta.delta.pages) * PAGE_SIZE as u64
 }
 
 /// Seals the delta chain (a `sealing` chain that was left over first), merging segments if that is due.

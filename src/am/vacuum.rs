@@ -74,8 +74,7 @@ pub unsafe extern "C-unwind" fn cleanup(
         return stats;
     }
     let lock = StructureLock::acquire(index);
-    space::free_retired(&lock);
-    finish_sealing(&lock);
+    seal::seal_what_is_due(&lock);
     rewrite_segments(&lock);
     for part in [Part::Unbounded, Part::Nan, Part::Null] {
         lists::compact(&lock, part);
@@ -131,14 +130,6 @@ unsafe fn allocated(stats: *mut pg_sys::IndexBulkDeleteResult) -> *mut pg_sys::I
 fn delay_point() {
     // SAFETY: called on the main thread, in VACUUM.
     unsafe { pg_sys::vacuum_delay_point() }
-}
-
-/// A sealing that an error or a crash interrupted.
-fn finish_sealing(lock: &StructureLock) {
-    let meta = meta::read(lock.index());
-    if !meta.sealing.is_empty() {
-        seal::rebuild(lock, Source::Delta, &[]);
-    }
 }
 
 fn rewrite_segments(lock: &StructureLock) {

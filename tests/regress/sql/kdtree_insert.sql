@@ -98,4 +98,16 @@ CREATE TEMP TABLE seeds AS SELECT pg_temp.kd_vector(i, 16) AS v FROM generate_se
 INSERT INTO waiting SELECT v FROM seeds, generate_series(1, 400);
 SELECT vectors < 50000 AS sealed FROM kdtree_stats('waiting_v') WHERE kind = 'delta';
 SELECT pg_temp.kd_compare($$SELECT v <-> (SELECT pg_temp.kd_vector(0, 16)) AS d FROM waiting ORDER BY 1 LIMIT 1000$$);
+-- and is back to its ordinary size once no snapshot needs what was replaced
+DO $$
+BEGIN
+  FOR attempt IN 1..300 LOOP
+    INSERT INTO waiting SELECT v FROM seeds LIMIT 1;
+    COMMIT;
+    EXIT WHEN (SELECT vectors < 2000 FROM kdtree_stats('waiting_v') WHERE kind = 'delta');
+    PERFORM pg_sleep(0.1);
+  END LOOP;
+END
+$$;
+SELECT vectors < 2000 AS sealed FROM kdtree_stats('waiting_v') WHERE kind = 'delta';
 DROP TABLE waiting;
