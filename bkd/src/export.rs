@@ -1,10 +1,10 @@
 //! Reading a segment's vectors back, for merging. No row is needed: codes say where each vector is, up to its residual.
 
-use crate::layout::leaf::{padded, LeafHeader, GROUP};
+use crate::layout::leaf::{padded, GROUP, LANES};
 use crate::layout::{tids, PageKind, CHUNK};
 use crate::query::{round_up, UNIT};
-use crate::search::{gather, Stream};
-use crate::{Error, PageRead, Result, Segment, Tid};
+use crate::search::{gather, read_header, Stream};
+use crate::{PageRead, Result, Segment, Tid};
 
 /// Decodes the vectors of a segment, calling `each(vector, slack, tid)` for those that are not dead: what was indexed lies
 /// within `slack` of `vector`. `check` is called between leaves, with no page held.
@@ -28,11 +28,8 @@ pub fn export<S: PageRead>(
         let mut stream = Stream::new(segment, store);
         let (mut coarse, mut fine) = stream.split();
         let mut at = segment.leaf_chunk(leaf);
-        let header = LeafHeader::read(coarse.run(at, 1)?)?;
         let ordinals = segment.leaf_vectors(leaf);
-        if header.vectors as usize != ordinals.len() {
-            return Err(Error::corrupt("leaf has another number of vectors than the directory says"));
-        }
+        let header = read_header(&mut coarse, at, ordinals.len())?;
         coarse.runs(at + 1, layout.groups, |group, run| {
             for (chunk, group) in run.chunks_exact(CHUNK).zip(group..) {
                 let value =
@@ -48,7 +45,7 @@ pub fn export<S: PageRead>(
             if tid.is_dead() {
                 continue;
             }
-            let (block, lane) = (within / crate::layout::leaf::LANES, within % crate::layout::leaf::LANES);
+            let (block, lane) = (within / LANES, within % LANES);
             let codes = at + (block * layout.block_chunks() + 1) as u64;
             gather(&mut coarse, codes, layout.groups, lane, &mut high_nibbles)?;
             let (low_nibbles, residual) = fine.record(ordinal)?;

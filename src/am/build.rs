@@ -5,9 +5,8 @@
 //! the file without logging them; at the end the whole file is logged at once. The metapage is written last but lies
 //! first.
 
-use bkd::layout::chain::TidListLayout;
 use bkd::layout::meta::{Chain, Meta, SegmentEntry};
-use bkd::layout::{PageHeader, Payload, PAYLOAD};
+use bkd::layout::{tids, PageHeader, Payload, PAYLOAD};
 use bkd::{prepare, BuildOptions, Placement, Tid};
 use pgrx::prelude::*;
 use pgrx::{pg_sys, PgSqlErrorCode};
@@ -243,10 +242,10 @@ impl ListWriter {
     }
 
     fn push(&mut self, tid: Tid) {
-        TidListLayout::set(&mut self.page, self.on_page, tid);
+        tids::set(&mut self.page, self.on_page, tid);
         self.on_page += 1;
         self.rows += 1;
-        if self.on_page == TidListLayout::PER_PAGE {
+        if self.on_page == tids::PER_PAGE {
             self.write_page();
         }
     }

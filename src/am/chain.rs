@@ -4,9 +4,9 @@
 //! lock on the last page; only a full page, or a first item, locks the metapage exclusively. Lock order: metapage, then
 //! last page.
 
-use bkd::layout::chain::{DeltaLayout, TidListLayout};
+use bkd::layout::chain::DeltaLayout;
 use bkd::layout::meta::{Chain, Meta};
-use bkd::layout::{payload, PageHeader, PageKind, Payload, NO_BLOCK, PAYLOAD};
+use bkd::layout::{payload, tids, PageHeader, PageKind, Payload, NO_BLOCK, PAYLOAD};
 use bkd::{Error, Placement, Result, Tid};
 use pgrx::PgSqlErrorCode;
 
@@ -231,8 +231,8 @@ pub fn read_header(
 
 /// Calls `each` with the row addresses of a page of a list, dead ones included.
 pub fn list_items(header: &PageHeader, payload: &Payload, mut each: impl FnMut(usize, Tid)) {
-    for slot in 0..(header.used as usize / Tid::SIZE).min(TidListLayout::PER_PAGE) {
-        each(slot, TidListLayout::get(payload, slot));
+    for slot in 0..(header.used as usize / Tid::SIZE).min(tids::PER_PAGE) {
+        each(slot, tids::get(payload, slot));
     }
 }
 

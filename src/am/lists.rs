@@ -4,9 +4,8 @@
 //! inserts go on, as when a delta is sealed. What an insert appends meanwhile is on the last pages: those are copied at the end, with
 //! the metapage and the last page locked.
 
-use bkd::layout::chain::TidListLayout;
 use bkd::layout::meta::{Chain, Retired};
-use bkd::layout::{payload, PageHeader, PageKind, NO_BLOCK};
+use bkd::layout::{payload, tids, PageHeader, PageKind, NO_BLOCK};
 use bkd::Tid;
 
 use super::chain::{list_items, Part, Walk};
@@ -40,8 +39,8 @@ pub fn compact(lock: &StructureLock, part: Part) {
         return;
     }
     let Some(mut list) = NewList::begin(index, part) else { return };
-    let whole = live.len() - live.len() % TidListLayout::PER_PAGE;
-    live[..whole].chunks(TidListLayout::PER_PAGE).for_each(|tids| list.push_page(tids));
+    let whole = live.len() - live.len() % tids::PER_PAGE;
+    live[..whole].chunks(tids::PER_PAGE).for_each(|tids| list.push_page(tids));
     replace(index, part, list, live.split_off(whole), settled.pages, tail);
 }
 
@@ -65,7 +64,7 @@ fn replace(index: Index, part: Part, mut list: NewList, mut rest: Vec<Tid>, sett
         }
         (block, sequence) = (header.next, sequence + 1);
     };
-    rest.chunks(TidListLayout::PER_PAGE).for_each(|tids| list.push_page(tids));
+    rest.chunks(tids::PER_PAGE).for_each(|tids| list.push_page(tids));
 
     meta::drop_reservations(&mut locked.meta);
     *part.chain_mut(&mut locked.meta) = list.chain;
@@ -104,7 +103,7 @@ impl NewList {
         let page = new_page(self.index, &self.live);
         let mut record = WalRecord::begin(self.index);
         record.create(&page, PageHeader::new(self.part.kind(), self.owner, self.chain.pages), |payload| {
-            tids.iter().enumerate().for_each(|(slot, &tid)| TidListLayout::set(payload, slot, tid));
+            tids.iter().enumerate().for_each(|(slot, &tid)| tids::set(payload, slot, tid));
             tids.len() * Tid::SIZE
         });
         let previous = (!self.chain.is_empty()).then(|| ExclusivePage::read(self.index, self.chain.tail));

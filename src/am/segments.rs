@@ -115,7 +115,7 @@ fn open_with(index: Index, meta: &Meta, mut known: HashMap<u64, Cached>) -> Vec<
 }
 
 fn read_segment(index: Index, meta: &Meta, entry: &SegmentEntry) -> Result<Segment> {
-    let directory = read_directory(index, entry.id, entry.directory, entry.directory_bytes)?;
+    let directory = read_directory(index, entry.id, entry.directory, entry.directory_bytes, |_| ())?;
     if (directory.metric, directory.dims) != (meta.metric, meta.dims) {
         return Err(Error::corrupt(format!(
             "segment {} is of another metric or dimension than the index",
@@ -139,10 +139,19 @@ fn read_segment(index: Index, meta: &Meta, entry: &SegmentEntry) -> Result<Segme
     Ok(segment)
 }
 
-/// Reads and decodes a directory.
-pub fn read_directory(index: Index, owner: u64, first: u32, bytes: u32) -> Result<Directory> {
+/// Reads and decodes a directory; `visit` is told the blocks in which it lies.
+pub fn read_directory(
+    index: Index,
+    owner: u64,
+    first: u32,
+    bytes: u32,
+    mut visit: impl FnMut(u32),
+) -> Result<Directory> {
     let mut encoded = Vec::new();
-    let walked = walk_directory(index, owner, first, bytes, |_, used| encoded.extend_from_slice(used))?;
+    let walked = walk_directory(index, owner, first, bytes, |block, used| {
+        visit(block);
+        encoded.extend_from_slice(used);
+    })?;
     if encoded.len() != bytes as usize {
         return Err(Error::corrupt(format!(
             "directory of segment {owner} has {} bytes on {walked} pages, the metapage says {bytes}",
@@ -153,7 +162,7 @@ pub fn read_directory(index: Index, owner: u64, first: u32, bytes: u32) -> Resul
 }
 
 /// Visits the pages of a directory: their blocks and what they hold. Returns their number.
-pub fn walk_directory(
+fn walk_directory(
     index: Index,
     owner: u64,
     first: u32,

@@ -5,7 +5,7 @@ use bkd::layout::{PageHeader, NO_BLOCK};
 use bkd::Extent;
 
 use super::meta::{self, LockedMeta};
-use super::segments::{read_directory, walk_directory};
+use super::segments::read_directory;
 use crate::pg::alloc::{free_pages, is_before_all_snapshots};
 use crate::pg::buffer::SharedPage;
 use crate::pg::index::{FileEnd, Index};
@@ -84,8 +84,7 @@ fn retired_blocks(index: Index, retired: &Retired, visit: &mut impl FnMut(u32)) 
 }
 
 fn segment_blocks(index: Index, id: u64, first: u32, bytes: u32, visit: &mut impl FnMut(u32)) {
-    walk_directory(index, id, first, bytes, |block, _| visit(block)).or_raise(index);
-    let directory = read_directory(index, id, first, bytes).or_raise(index);
+    let directory = read_directory(index, id, first, bytes, &mut *visit).or_raise(index);
     for Extent { start, blocks } in directory.extents {
         (start..start + blocks).for_each(&mut *visit);
     }

@@ -4,7 +4,7 @@
 //! back, from a page that it has yet to read to one that it has read already, and the index would point to
 //! whatever row gets that address next.
 
-use bkd::layout::chain::{DeltaLayout, TidListLayout};
+use bkd::layout::chain::DeltaLayout;
 use bkd::layout::meta::{Chain, Meta};
 use bkd::layout::{tids, PageKind, Payload};
 use bkd::Tid;
@@ -200,7 +200,7 @@ impl Removal<'_> {
                 block,
                 counts,
                 |page, each| list_items(&header, page, each),
-                |page, slot| TidListLayout::set(page, slot, Tid::DEAD),
+                |page, slot| tids::set(page, slot, Tid::DEAD),
             );
         }
     }

@@ -1,9 +1,9 @@
 //! Chains: pages linked by `next`, to which inserts append.
 //!
 //! The delta chain holds raw vectors with their row addresses; a vector that is larger than a page continues on the
-//! pages that follow in the chain. The lists of rows without a place in distance order hold addresses only.
+//! pages that follow in the chain. The lists of rows without a place in distance order hold addresses only, as in [`super::tids`].
 
-use super::{Payload, PAYLOAD};
+use super::PAYLOAD;
 use crate::Tid;
 
 /// How raw vectors lie in the pages of a delta chain.
@@ -56,24 +56,6 @@ impl DeltaLayout {
         for (value, bytes) in into.iter_mut().zip(item[DELTA_PREFIX..self.item()].chunks_exact(4)) {
             *value = f32::from_le_bytes(bytes.try_into().expect("four bytes"));
         }
-    }
-}
-
-/// How row addresses lie in the pages of a list.
-pub struct TidListLayout;
-
-impl TidListLayout {
-    /// Row addresses in a page.
-    pub const PER_PAGE: usize = super::tids::PER_PAGE;
-
-    /// The address in a slot.
-    pub fn get(payload: &Payload, slot: usize) -> Tid {
-        super::tids::get(payload, slot)
-    }
-
-    /// Replaces the address in a slot.
-    pub fn set(payload: &mut Payload, slot: usize, tid: Tid) {
-        super::tids::set(payload, slot, tid);
     }
 }
 

@@ -57,7 +57,7 @@ pub enum PageKind {
     Directory = 5,
     /// Raw vectors that are not yet in a segment ([`chain::DeltaLayout`]).
     Delta = 6,
-    /// Rows without a place in distance order ([`chain::TidListLayout`]).
+    /// Rows without a place in distance order ([`tids`]).
     TidList = 7,
 }
 

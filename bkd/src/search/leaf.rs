@@ -143,10 +143,7 @@ impl LeafScan {
         at: u64,
         count: usize,
     ) -> Result<View> {
-        let header = LeafHeader::read(coarse.run(at, 1)?)?;
-        if header.vectors as usize != count {
-            return Err(Error::corrupt(format!("leaf has {} vectors instead of {count}", header.vectors)));
-        }
+        let header = read_header(coarse, at, count)?;
         let metric = self.query.metric();
         let floats = self.kernels.floats();
         let mut sums = GridSums::default();
@@ -279,6 +276,19 @@ impl FineScale {
         let raw = decoded - residual;
         (raw - raw.abs() * 2.0 * UNIT) as f32
     }
+}
+
+/// The header of a leaf, which should have `count` vectors.
+pub(crate) fn read_header<S: PageRead>(
+    coarse: &mut Coarse<'_, '_, S>,
+    at: u64,
+    count: usize,
+) -> Result<LeafHeader> {
+    let header = LeafHeader::read(coarse.run(at, 1)?)?;
+    if header.vectors as usize != count {
+        return Err(Error::corrupt(format!("leaf has {} vectors instead of {count}", header.vectors)));
+    }
+    Ok(header)
 }
 
 /// The lanes of a block that hold vectors when so many are left.

@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use candidates::{Candidate, Candidates, DELTA};
 pub use everything::Everything;
-pub(crate) use leaf::gather;
 use leaf::LeafScan;
+pub(crate) use leaf::{gather, read_header};
 pub(crate) use rank::invisible;
 use rank::{rank, RankedLeaf};
 pub(crate) use stream::Stream;
