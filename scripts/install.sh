@@ -21,17 +21,15 @@ foreign_vector() {
 }
 
 install_extension() {
-    local name=$1 version upgrade
+    local name=$1 version
     version=$(sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" "$root/$name.control")
     if [[ -z $version ]]; then
         echo "error: $name.control has no default_version" >&2
         exit 1
     fi
     install -m 644 "$root/$name.control" "$extension_dir/"
-    install -m 644 "$root/sql/$name.sql" "$extension_dir/$name--$version.sql"
-    for upgrade in "$root/sql/$name"--*--*.sql; do
-        [[ -e $upgrade ]] && install -m 644 "$upgrade" "$extension_dir/"
-    done
+    # The script of one version and those that lead on from it: CREATE EXTENSION finds the way.
+    install -m 644 "$root/sql/$name"--*.sql "$extension_dir/"
     echo "installed extension $name $version in $extension_dir"
 }
 

@@ -7,6 +7,10 @@ use std::fmt;
 pub enum Error {
     /// A page or a directory does not say what it must.
     Corrupt(String),
+    /// A page is sound, but not the one that was looked for: it was given to something else.
+    Recycled(String),
+    /// A page is of another version of the format than [`crate::layout::FORMAT_VERSION`].
+    Version(u16),
     /// The caller asked for the operation to stop.
     Cancelled,
     /// A size exceeds what the format can hold.
@@ -18,12 +22,27 @@ impl Error {
     pub fn corrupt(what: impl Into<String>) -> Self {
         Error::Corrupt(what.into())
     }
+
+    /// The same error, saying in which block it was.
+    pub fn at_block(self, block: u32) -> Self {
+        let say = |what: String| format!("block {block}: {what}");
+        match self {
+            Error::Corrupt(what) => Error::Corrupt(say(what)),
+            Error::Recycled(what) => Error::Recycled(say(what)),
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Corrupt(what) => write!(f, "{what}"),
+            Error::Corrupt(what) | Error::Recycled(what) => write!(f, "{what}"),
+            Error::Version(version) => write!(
+                f,
+                "page has format version {version}, this library reads version {}",
+                crate::layout::FORMAT_VERSION
+            ),
             Error::Cancelled => write!(f, "cancelled"),
             Error::TooLarge(what) => write!(f, "{what}"),
         }

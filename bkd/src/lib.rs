@@ -26,6 +26,8 @@ mod query;
 mod search;
 mod segment;
 mod store;
+mod stub;
+pub use stub::*;
 #[cfg(test)]
 mod testing;
 mod tid;

@@ -214,7 +214,7 @@ proptest! {
         meta.delta = Chain { owner: meta.take_owner(), head: 1, tail: 2, pages: 2 };
         let entry = SegmentEntry { id: 9, directory: 3, directory_bytes: 100, vectors: 5, dead: 0, pages: 4 };
         meta.segments = vec![entry; 3];
-        meta.retired = vec![Retired::Chain { owner: 3, head: 8, xid: 5 }];
+        meta.retired = vec![Retired::Chain { owner: 3, head: 8, pages: 1, xid: 5 }];
         let mut payload: Payload = [0; PAYLOAD];
         meta.write(&mut payload);
         damages.iter().for_each(|damage| damage.apply(&mut payload[..300]));

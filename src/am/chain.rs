@@ -4,15 +4,15 @@
 //! lock on the last page; only a full page, or a first item, locks the metapage exclusively. Lock order: metapage, then
 //! last page.
 
-use bkd::layout::chain::DeltaLayout;
+use bkd::layout::chain::DeltaReader;
 use bkd::layout::meta::{Chain, Meta};
-use bkd::layout::{payload, tids, PageHeader, PageKind, Payload, NO_BLOCK, PAYLOAD};
-use bkd::{Error, Placement, Result, Tid};
+use bkd::layout::{payload, PageHeader, PageKind, Payload, NO_BLOCK, PAYLOAD};
+use bkd::{Placement, Result, Tid};
 use pgrx::PgSqlErrorCode;
 
 use super::meta::LockedMeta;
-use crate::pg::alloc::{new_page, LiveOwners};
-use crate::pg::buffer::{ExclusivePage, SharedPage, Strategy};
+use super::space::PageSource;
+use crate::pg::buffer::{ExclusivePage, Page, SharedPage, Strategy};
 use crate::pg::index::{FileEnd, Index};
 use crate::pg::interrupts::check_for_interrupts;
 use crate::pg::report::OrRaise;
@@ -20,7 +20,7 @@ use crate::pg::wal::WalRecord;
 use crate::types::error::raise_with_detail;
 
 /// A chain to which rows are appended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     Delta,
     Unbounded,
@@ -91,7 +91,8 @@ fn append_to_tail(index: Index, part: Part, chain: Chain, item: &[u8]) -> bool {
         return false;
     }
     let tail = ExclusivePage::read(index, chain.tail);
-    let Some(header) = tail.header().or_raise(index) else { return false };
+    let header = tail.header().map_err(|error| error.at_block(chain.tail)).or_raise(index);
+    let Some(header) = header else { return false };
     let is_tail = header.kind == part.kind()
         && header.owner == chain.owner
         && !header.closed
@@ -121,11 +122,27 @@ fn append_to_locked(index: Index, part: Part, dims: u32, item: &[u8]) {
     if set_dims {
         locked.meta.dims = dims;
     }
-    let live = LiveOwners::of(&locked.meta);
+    let mut source = PageSource::with_meta_locked(index, &locked.meta);
     let owner = if chain.is_empty() { locked.meta.take_owner() } else { chain.owner };
-    let pages = write_item(index, &live, PageHeader::new(part.kind(), owner, chain.pages), item);
+    let parts: Vec<&[u8]> = item.chunks(PAYLOAD).collect();
+    let pages: Vec<ExclusivePage> = parts.iter().map(|_| source.page()).collect();
     let (first, last) = (pages[0].block(), pages[pages.len() - 1].block());
-
+    let create = |record: &mut WalRecord, position: usize| {
+        let header = PageHeader {
+            next: pages.get(position + 1).map_or(NO_BLOCK, ExclusivePage::block),
+            ..PageHeader::new(part.kind(), owner, chain.pages + position as u32)
+        };
+        record.create(&pages[position], header, |payload| {
+            payload[..parts[position].len()].copy_from_slice(parts[position]);
+            parts[position].len()
+        });
+    };
+    // What continues an item comes before what leads to it. A crash in between leaves pages to which nothing points.
+    for position in (1..pages.len()).rev() {
+        let mut record = WalRecord::begin(index);
+        create(&mut record, position);
+        record.commit();
+    }
     let extended = part.chain_mut(&mut locked.meta);
     *extended = Chain {
         owner,
@@ -134,33 +151,13 @@ fn append_to_locked(index: Index, part: Part, dims: u32, item: &[u8]) {
         pages: chain.pages + pages.len() as u32,
     };
     let mut record = WalRecord::begin(index);
+    create(&mut record, 0);
     locked.log(&mut record);
     let old_tail = (!chain.is_empty()).then(|| ExclusivePage::read(index, chain.tail));
     if let Some(old_tail) = &old_tail {
         record.change(old_tail, |header, _| header.next = first);
     }
     record.commit();
-}
-
-/// Writes an item to new pages that are linked with one another. A crash before they are linked to the chain leaves pages that nothing
-/// points to, which VACUUM finds.
-fn write_item(index: Index, live: &LiveOwners, first: PageHeader, item: &[u8]) -> Vec<ExclusivePage> {
-    let parts = item.chunks(PAYLOAD);
-    let pages: Vec<_> = parts.clone().map(|_| new_page(index, live)).collect();
-    for (position, part) in parts.enumerate() {
-        let header = PageHeader {
-            sequence: first.sequence + position as u32,
-            next: pages.get(position + 1).map_or(NO_BLOCK, ExclusivePage::block),
-            ..first
-        };
-        let mut record = WalRecord::begin(index);
-        record.create(&pages[position], header, |payload| {
-            payload[..part.len()].copy_from_slice(part);
-            part.len()
-        });
-        record.commit();
-    }
-    pages
 }
 
 /// A walk along a chain.
@@ -208,75 +205,28 @@ impl Walk {
         sequence: u32,
         visit: &mut impl FnMut(u32, &PageHeader, &Payload),
     ) -> u32 {
-        self.end.check(block).or_raise(self.index);
-        let page = SharedPage::read_with(self.index, block, self.strategy);
-        let header = read_header(&page, block, self.kind, owner, sequence).or_raise(self.index);
+        let (page, header) = self.read(block, owner, sequence).or_raise(self.index);
         visit(block, &header, payload(&page));
         header.next
+    }
+
+    /// Reads one page.
+    ///
+    /// # Errors
+    /// If the page is not the one that it should be.
+    pub fn read(&self, block: u32, owner: u64, sequence: u32) -> Result<(SharedPage, PageHeader)> {
+        self.end.check(block)?;
+        let page = SharedPage::read_with(self.index, block, self.strategy);
+        let header = read_header(&page, block, self.kind, owner, sequence)?;
+        Ok((page, header))
     }
 }
 
 /// The header of a page that should have this kind, owner and position; errors name the block.
-pub fn read_header(
-    page: &SharedPage,
-    block: u32,
-    kind: PageKind,
-    owner: u64,
-    sequence: u32,
-) -> Result<PageHeader> {
+pub fn read_header(page: &Page, block: u32, kind: PageKind, owner: u64, sequence: u32) -> Result<PageHeader> {
     PageHeader::read(page)
         .and_then(|header| header.expect(kind, owner, sequence).map(|()| header))
-        .map_err(|error| Error::corrupt(format!("block {block}: {error}")))
-}
-
-/// Calls `each` with the row addresses of a page of a list, dead ones included.
-pub fn list_items(header: &PageHeader, payload: &Payload, mut each: impl FnMut(usize, Tid)) {
-    for slot in 0..(header.used as usize / Tid::SIZE).min(tids::PER_PAGE) {
-        each(slot, tids::get(payload, slot));
-    }
-}
-
-/// Calls `each` with the byte offset and row address of every item that starts on a page of a delta chain.
-pub fn delta_items(
-    layout: &DeltaLayout,
-    header: &PageHeader,
-    payload: &Payload,
-    mut each: impl FnMut(usize, Tid),
-) {
-    if layout.pages_per_item > 1 {
-        if (header.sequence as usize).is_multiple_of(layout.pages_per_item) {
-            each(0, layout.tid(payload));
-        }
-        return;
-    }
-    for slot in 0..(header.used as usize / layout.item()).min(layout.per_page) {
-        let at = slot * layout.item();
-        each(at, layout.tid(&payload[at..]));
-    }
-}
-
-/// Collects the parts of items that take several pages.
-struct Assembly {
-    layout: DeltaLayout,
-    parts: Vec<u8>,
-}
-
-impl Assembly {
-    /// Adds a page's part; returns the item when it is complete.
-    fn add(&mut self, header: &PageHeader, payload: &Payload) -> Result<Option<&[u8]>> {
-        let position = header.sequence as usize % self.layout.pages_per_item;
-        if position == 0 {
-            self.parts.clear();
-        }
-        self.parts.extend_from_slice(&payload[..header.used as usize]);
-        if position + 1 < self.layout.pages_per_item {
-            return Ok(None);
-        }
-        if self.parts.len() != self.layout.item() {
-            return Err(Error::corrupt(format!("a vector of the delta has {} bytes", self.parts.len())));
-        }
-        Ok(Some(&self.parts))
-    }
+        .map_err(|error| error.at_block(block))
 }
 
 /// Reads a delta chain: calls `each` with the row address and the vector of every item that is not dead, and `pause` between
@@ -288,24 +238,10 @@ pub fn read_delta(
     mut each: impl FnMut(Tid, &[f32]),
     pause: &mut dyn FnMut(),
 ) {
-    let layout = DeltaLayout::new(dims);
-    let mut vector = vec![0.0; dims];
-    let mut take = |item: &[u8]| {
-        let tid = layout.tid(item);
-        if !tid.is_dead() {
-            layout.vector(item, &mut vector);
-            each(tid, &vector);
-        }
-    };
-    let mut assembly = Assembly { layout, parts: Vec::new() };
-    let visit = |_, header: &PageHeader, payload: &Payload| {
-        if layout.pages_per_item > 1 {
-            if let Some(item) = assembly.add(header, payload).or_raise(index) {
-                take(item);
-            }
-        } else {
-            delta_items(&layout, header, payload, |at, _| take(&payload[at..at + layout.item()]));
-        }
+    let mut reader = DeltaReader::new(dims);
+    let visit = |block, header: &PageHeader, payload: &Payload| {
+        let read = reader.page(header, payload, &mut each);
+        read.map_err(|error| error.at_block(block)).or_raise(index);
     };
     Walk::new(index, PageKind::Delta).pages_with_pauses(chain, visit, pause);
 }

@@ -15,7 +15,9 @@ fn kdtree_handler(_fcinfo: pg_sys::FunctionCallInfo) -> Internal {
     // There is no search condition, only an order. Without it the cost is prohibitive.
     am.amoptionalkey = true;
     am.amusemaintenanceworkmem = true;
-    am.amparallelvacuumoptions = pg_sys::VACUUM_OPTION_PARALLEL_BULKDEL as u8;
+    // Cleanup seals and merges, which is worth a worker of its own, as for GIN.
+    am.amparallelvacuumoptions =
+        (pg_sys::VACUUM_OPTION_PARALLEL_BULKDEL | pg_sys::VACUUM_OPTION_PARALLEL_CLEANUP) as u8;
 
     am.ambuild = Some(build::build);
     am.ambuildempty = Some(build::build_empty);

@@ -3,20 +3,17 @@
 // pgrx wants the columns of a result spelled out in the function's signature.
 #![allow(clippy::type_complexity)]
 
-use bkd::layout::chain::DeltaLayout;
+use bkd::layout::chain::{delta_items, list_items, DeltaLayout};
 use bkd::layout::meta::{Chain, Meta};
 use bkd::layout::{PageKind, PAGE_SIZE};
+use pgrx::pg_sys;
 use pgrx::prelude::*;
-use pgrx::{pg_sys, PgSqlErrorCode};
 
-use super::chain::{delta_items, list_items, Walk};
+use super::access::{self, Who};
+use super::chain::Walk;
 use super::segments::{open_all, Opened};
 use super::{history, meta};
-use crate::pg::index::{Index, OpenIndex};
-use crate::types::error::{raise, raise_with_detail};
-
-/// Name of the access method.
-const METHOD: &std::ffi::CStr = c"kdtree";
+use crate::pg::index::{Index, Lock};
 
 type PartRow = (
     name!(kind, &'static str),
@@ -52,15 +49,8 @@ fn kdtree_stats(
         name!(metric, &'static str),
     ),
 > {
-    check_privilege(index);
-    let open = OpenIndex::try_open(index).unwrap_or_else(|| {
-        raise(
-            PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
-            format!("relation with OID {} does not exist", index.to_u32()),
-        )
-    });
+    let open = access::open("kdtree_stats", index, Lock::Read, Who::OwnerOrStatistics);
     let index = open.index();
-    check_is_ours(&open);
     let meta = meta::read(index);
     let rows: Vec<PartRow> = segment_rows(index, &meta).into_iter().chain(chain_rows(index, &meta)).collect();
     drop(open);
@@ -156,40 +146,4 @@ fn kdtree_last_scan() -> TableIterator<
         count(|stats| stats.rows),
         count(|stats| stats.passes),
     ))
-}
-
-/// The owner may look, and whoever may read all statistics.
-fn check_privilege(index: pg_sys::Oid) {
-    // SAFETY: catalog lookups.
-    let allowed = unsafe {
-        let user = pg_sys::GetUserId();
-        let is_in = |role: u32| pg_sys::has_privs_of_role(user, pg_sys::Oid::from(role));
-        is_in(pg_sys::ROLE_PG_READ_ALL_STATS)
-            || is_in(pg_sys::ROLE_PG_STAT_SCAN_TABLES)
-            || pg_sys::pg_class_ownercheck(index, user)
-    };
-    if !allowed {
-        raise_with_detail(
-            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            "permission denied for kdtree_stats",
-            "Only the owner of an index and members of pg_read_all_stats or pg_stat_scan_tables may look into it.",
-        );
-    }
-}
-
-fn check_is_ours(open: &OpenIndex) {
-    // SAFETY: a catalog lookup.
-    let method = unsafe { pg_sys::get_am_oid(METHOD.as_ptr(), true) };
-    if !open.is_index_of(method) {
-        raise(
-            PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
-            format!("\"{}\" is not a kdtree index", open.index().name()),
-        );
-    }
-    if open.is_foreign_temporary() {
-        raise(
-            PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-            "cannot access temporary indexes of other sessions",
-        );
-    }
 }

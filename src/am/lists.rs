@@ -4,21 +4,23 @@
 //! inserts go on, as when a delta is sealed. What an insert appends meanwhile is on the last pages: those are copied at the end, with
 //! the metapage and the last page locked.
 
-use bkd::layout::meta::{Chain, Retired};
+use bkd::layout::chain::list_items;
+use bkd::layout::meta::{Chain, Work};
 use bkd::layout::{payload, tids, PageHeader, PageKind, NO_BLOCK};
 use bkd::Tid;
 
-use super::chain::{list_items, Part, Walk};
+use super::chain::{read_header, Part, Walk};
 use super::meta::{self, LockedMeta};
-use crate::pg::alloc::{new_page, next_xid, LiveOwners};
+use super::space::PageSource;
 use crate::pg::buffer::ExclusivePage;
+use crate::pg::horizon::next_xid;
 use crate::pg::index::Index;
 use crate::pg::report::OrRaise;
-use crate::pg::structure_lock::StructureLock;
+use crate::pg::structure_lock::MergeLock;
 use crate::pg::wal::WalRecord;
 
 /// Rewrites a list if more than half of it is dead, unless it is only a page.
-pub fn compact(lock: &StructureLock, part: Part) {
+pub fn compact(lock: &MergeLock, part: Part) {
     let index = lock.index();
     let chain = part.chain(&meta::read(index));
     if chain.pages < 2 {
@@ -51,9 +53,7 @@ fn replace(index: Index, part: Part, mut list: NewList, mut rest: Vec<Tid>, sett
     let (mut block, mut sequence) = (block, settled);
     let tail = loop {
         let page = ExclusivePage::read(index, block);
-        let header = PageHeader::read(&page)
-            .and_then(|header| header.expect(PageKind::TidList, old.owner, sequence).map(|()| header))
-            .or_raise(index);
+        let header = read_header(&page, block, PageKind::TidList, old.owner, sequence).or_raise(index);
         list_items(&header, payload(&page), |_, tid| {
             if !tid.is_dead() {
                 rest.push(tid);
@@ -66,9 +66,9 @@ fn replace(index: Index, part: Part, mut list: NewList, mut rest: Vec<Tid>, sett
     };
     rest.chunks(tids::PER_PAGE).for_each(|tids| list.push_page(tids));
 
-    meta::drop_reservations(&mut locked.meta);
+    locked.meta.release(Work::Merge);
     *part.chain_mut(&mut locked.meta) = list.chain;
-    locked.meta.retired.push(Retired::Chain { owner: old.owner, head: old.head, xid: next_xid() });
+    locked.meta.retired.push(old.retire(next_xid()));
     let mut record = WalRecord::begin(index);
     locked.log(&mut record);
     record.change(&tail, |header, _| header.closed = true);
@@ -80,7 +80,7 @@ struct NewList {
     index: Index,
     part: Part,
     owner: u64,
-    live: LiveOwners,
+    pages: PageSource,
     chain: Chain,
 }
 
@@ -88,19 +88,18 @@ impl NewList {
     /// Reserves an owner. `None` if the metapage has no room for what will be retired.
     fn begin(index: Index, part: Part) -> Option<Self> {
         let mut locked = LockedMeta::lock(index);
-        meta::drop_reservations(&mut locked.meta);
-        // The reservation gives way to the old list.
-        if !locked.meta.can_retire(1) {
+        if locked.meta.room_to_retire(Work::Merge) == 0 {
             return None;
         }
-        let owner = meta::reserve_owner(&mut locked.meta);
-        let live = LiveOwners::of(&locked.meta);
+        let owner = locked.meta.reserve(Work::Merge, 1, 1).first;
+        // The metapage stays locked while the list is put in its place, and what was freed meanwhile does not matter for so little.
+        let pages = PageSource::with_meta_locked(index, &locked.meta);
         locked.commit(index);
-        Some(NewList { index, part, owner, live, chain: Chain::EMPTY })
+        Some(NewList { index, part, owner, pages, chain: Chain::EMPTY })
     }
 
     fn push_page(&mut self, tids: &[Tid]) {
-        let page = new_page(self.index, &self.live);
+        let page = self.pages.page();
         let mut record = WalRecord::begin(self.index);
         record.create(&page, PageHeader::new(self.part.kind(), self.owner, self.chain.pages), |payload| {
             tids.iter().enumerate().for_each(|(slot, &tid)| tids::set(payload, slot, tid));

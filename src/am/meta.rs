@@ -7,16 +7,18 @@
 //! - chains only grow at their end; what is appended after the copy was made belongs to rows that the scan's snapshot
 //!   does not see;
 //! - what a segment or chain is replaced by lies in other pages. The old pages stay as they are until the transaction id that was
-//!   next at that moment precedes all snapshots, so until no scan that may have copied the old metapage runs;
+//!   next at that moment precedes all snapshots, so until no scan that may have copied the old metapage runs
+//!   ([`crate::pg::horizon`], [`super::open_scans`]);
 //! - a row address that VACUUM removes, in pages that the scan reads or (after a replacement) no longer in those, belonged
 //!   to a row that is dead to all snapshots. If the heap gives the address to a new row, the snapshot does not see that one.
 //!
 //! The last point holds for MVCC snapshots only; scans with others are refused. Should one of the others ever fail, the
 //! owner number in every page turns what would be a wrong answer into an error.
 
-use bkd::layout::meta::{Meta, Retired, META_BLOCK, META_OWNER};
-use bkd::layout::{payload, PageHeader, PageKind, NO_BLOCK};
+use bkd::layout::meta::{Meta, META_BLOCK, META_OWNER};
+use bkd::layout::{payload, PageHeader, PageKind};
 
+use super::chain::read_header;
 use crate::pg::buffer::{ExclusivePage, Page, SharedPage};
 use crate::pg::index::Index;
 use crate::pg::report::OrRaise;
@@ -35,9 +37,10 @@ pub fn header() -> PageHeader {
     PageHeader::new(PageKind::Meta, META_OWNER, 0)
 }
 
-fn parse(page: &Page) -> bkd::Result<Meta> {
-    PageHeader::read(page)?.expect(PageKind::Meta, META_OWNER, 0)?;
-    Meta::read(payload(page))
+/// Reads and validates the metapage.
+pub fn parse(page: &Page) -> bkd::Result<Meta> {
+    read_header(page, BLOCK, PageKind::Meta, META_OWNER, 0)?;
+    Meta::read(payload(page)).map_err(|error| error.at_block(BLOCK))
 }
 
 /// The metapage, locked for a change.
@@ -66,25 +69,4 @@ impl LockedMeta {
         self.log(&mut record);
         record.commit();
     }
-}
-
-/// The "transaction id" of an owner whose pages are still being written.
-const RESERVED: u64 = u64::MAX;
-
-/// Takes an owner for a segment that is going to be built. Until the segment is in the list, an entry among the retired ones
-/// keeps its pages from being recycled: it names no page and never comes of age.
-pub fn reserve_owner(meta: &mut Meta) -> u64 {
-    let owner = meta.take_owner();
-    meta.retired.push(Retired::Chain { owner, head: NO_BLOCK, xid: RESERVED });
-    owner
-}
-
-/// Gives up the owners that were reserved, also those that an error or a crash left behind. Under the structure lock only.
-pub fn drop_reservations(meta: &mut Meta) {
-    meta.retired.retain(|retired| !is_reservation(retired));
-}
-
-/// Whether an entry only reserves an owner.
-pub fn is_reservation(retired: &Retired) -> bool {
-    retired.xid() == RESERVED
 }

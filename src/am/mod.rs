@@ -3,26 +3,32 @@
 //! - [`handler`]: the callbacks; [`opclass`], [`validate`]: operator classes; [`options`]: index options and settings
 //! - [`build`](mod@build): CREATE INDEX; [`batch`], [`write`]: vectors on their way into a segment; [`progress`]
 //! - [`insert`]: one row; [`chain`]: where it goes; [`seal`]: how that becomes a segment
-//! - [`scan`]: ORDER BY; [`segments`]: reading what was built; [`history`]: what scans did
-//! - [`vacuum`], [`lists`], [`space`]: removing rows, rewriting lists, freeing pages
+//! - [`merge`](mod@merge): few segments out of many; [`rebuild`]: writing segments while the index is in use
+//! - [`scan`]: ORDER BY; [`segments`]: reading what was built; [`history`], [`open_scans`]: what scans did and which there are
+//! - [`vacuum`], [`lists`], [`space`]: removing rows, rewriting lists, pages for new contents
 //! - [`meta`]: the metapage, and why all this can go on at once
-//! - [`cost`]: for the planner; [`inspect`]: for people
+//! - [`cost`]: for the planner; [`inspect`], [`check`](mod@check): for people; [`access`]: opening an index for a function
 //!
 //! Everything that is not about Postgres is in the crate `bkd`.
 
+mod access;
 mod batch;
 mod build;
 mod chain;
+mod check;
 mod cost;
 mod handler;
 mod history;
 mod insert;
 mod inspect;
 mod lists;
+mod merge;
 mod meta;
 mod opclass;
+mod open_scans;
 pub mod options;
 mod progress;
+mod rebuild;
 mod scan;
 mod seal;
 mod segments;

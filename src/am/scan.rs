@@ -14,13 +14,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bkd::layout::chain::list_items;
 use bkd::layout::meta::{Chain, Meta};
 use bkd::layout::PageKind;
 use bkd::{Everything, Placement, Query, ScanStats, Search, Segment, Tid};
 use pgrx::prelude::*;
 use pgrx::{itemptr, pg_sys, PgMemoryContexts, PgSqlErrorCode};
 
-use super::chain::{list_items, read_delta, Walk};
+use super::chain::{read_delta, Walk};
+use super::open_scans::OpenScan;
 use super::segments::{open_all, SegmentPages};
 use super::{history, meta};
 use crate::pg::index::Index;
@@ -201,6 +203,7 @@ struct Rows {
     index: Index,
     steps: VecDeque<Step>,
     stats: ScanStats,
+    _open: OpenScan,
 }
 
 /// A part of a scan.
@@ -214,6 +217,7 @@ enum Step {
 impl Rows {
     fn start(index: Index, target: &Target) -> Self {
         index.count_scan();
+        let open = OpenScan::of(index);
         let meta = meta::read(index);
         let all_as = |order| all(index, &meta, order);
         let nan = Step::List(ListRows::new(index, meta.nan), Order::Value(f64::NAN));
@@ -239,7 +243,7 @@ impl Rows {
             }
         };
         steps.push_back(Step::List(ListRows::new(index, meta.null), Order::Null));
-        Rows { index, steps, stats: ScanStats::default() }
+        Rows { index, steps, stats: ScanStats::default(), _open: open }
     }
 
     fn next(&mut self) -> Option<(Tid, Order)> {

@@ -30,7 +30,8 @@ pub struct Opened {
 }
 
 impl Opened {
-    fn new(segment: Segment) -> Self {
+    /// A segment none of whose pages was read yet.
+    pub fn new(segment: Segment) -> Self {
         let pages = segment.tid_pages().end as usize;
         Opened { segment: Arc::new(segment), recent: vec![RecentBuffer::new(0); pages].into() }
     }
@@ -63,11 +64,14 @@ impl PageRead for SegmentPages {
         let segment = &self.opened.segment;
         let block = segment.block(sequence);
         let recent = &self.opened.recent[sequence as usize];
+        let before = recent.get();
         if sequence % REFRESH == self.refresh {
             recent.set(0);
         }
         let page = SharedPage::read_recent(self.index, block, recent);
-        if !PageHeader::matches(&page, kind, segment.id(), sequence) {
+        // The checksum is looked at when the page is new to this backend: read for the first time, or found in another buffer, so read
+        // from disk anew. Later the header is enough to tell that the page is still this one.
+        if recent.get() != before || !PageHeader::matches(&page, kind, segment.id(), sequence) {
             read_header(&page, block, kind, segment.id(), sequence)?;
         }
         Ok(SegmentPage(page))
@@ -114,7 +118,8 @@ fn open_with(index: Index, meta: &Meta, mut known: HashMap<u64, Cached>) -> Vec<
     opened
 }
 
-fn read_segment(index: Index, meta: &Meta, entry: &SegmentEntry) -> Result<Segment> {
+/// Reads a segment's directory and validates it.
+pub fn read_segment(index: Index, meta: &Meta, entry: &SegmentEntry) -> Result<Segment> {
     let directory = read_directory(index, entry.id, entry.directory, entry.directory_bytes, |_| ())?;
     if (directory.metric, directory.dims) != (meta.metric, meta.dims) {
         return Err(Error::corrupt(format!(

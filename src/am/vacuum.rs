@@ -1,28 +1,29 @@
 //! VACUUM: marking removed rows, rewriting what holds too many of them, and freeing pages.
 //!
-//! Both callbacks hold the [`StructureLock`] from begin to end. Otherwise a sealing could move the address of a removed row behind VACUUM's
-//! back, from a page that it has yet to read to one that it has read already, and the index would point to
-//! whatever row gets that address next.
+//! Removing goes through the index as it was at the beginning. That is enough, for what comes into the index later belongs to rows that are
+//! not being removed; but no address may move, from a page that is yet to be read to one that was read already or did not exist: the
+//! index would point to whatever row gets that address next. So the [`MergeLock`] is held from begin to end, and while the delta is read,
+//! which comes first and is short, the [`SealLock`] too. After that sealing goes on: it moves only what was looked at, or is newer.
 
-use bkd::layout::chain::DeltaLayout;
+use bkd::layout::chain::{delta_items, list_items, DeltaLayout};
 use bkd::layout::meta::{Chain, Meta};
 use bkd::layout::{tids, PageKind, Payload};
 use bkd::Tid;
 use pgrx::prelude::*;
 use pgrx::{itemptr, pg_sys};
 
-use super::chain::{delta_items, list_items, Part, Walk};
+use super::chain::{Part, Walk};
 use super::meta::{self, LockedMeta};
-use super::seal::Source;
 use super::segments::open;
-use super::{lists, seal, space};
+use super::{lists, merge, seal, space};
 use crate::pg::buffer::{ExclusivePage, SharedPage, Strategy};
 use crate::pg::index::Index;
-use crate::pg::structure_lock::StructureLock;
+use crate::pg::interrupts::delay_point;
+use crate::pg::structure_lock::{MergeLock, SealLock};
 use crate::pg::wal::WalRecord;
 
-/// A segment is rewritten when more than one in so many of its vectors is dead.
-const REWRITE_FRACTION: u64 = 2;
+/// A delta of fewer pages is left as it is, unless much of it is dead: a segment would not be smaller.
+const SEAL_PAGES: u32 = 32;
 
 /// `ambulkdelete`: asks for every row address of the index whether the row was removed.
 ///
@@ -44,7 +45,7 @@ pub unsafe extern "C-unwind" fn bulk_delete(
         // SAFETY: the callback and its state belong together; `pointer` outlives the call.
         unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(&mut pointer, callback_state)) }
     };
-    let lock = StructureLock::acquire(index);
+    let lock = MergeLock::acquire(index);
     let counts = Removal { index, strategy, is_removed: &mut is_removed }.run();
     drop(lock);
 
@@ -59,7 +60,7 @@ pub unsafe extern "C-unwind" fn bulk_delete(
     }
 }
 
-/// `amvacuumcleanup`: finishes what was interrupted, rewrites segments with many dead vectors, frees pages.
+/// `amvacuumcleanup`: seals, merges what is due, rewrites what is mostly dead, frees pages.
 ///
 /// # Safety
 /// Called by Postgres with an open index.
@@ -73,15 +74,21 @@ pub unsafe extern "C-unwind" fn cleanup(
     if analyze_only {
         return stats;
     }
-    let lock = StructureLock::acquire(index);
-    seal::seal_what_is_due(&lock);
-    rewrite_segments(&lock);
+    let merge_lock = MergeLock::acquire(index);
+    let seal_lock = SealLock::acquire(index);
+    seal_if_worth_it(&seal_lock);
+    space::free_retired(&seal_lock);
+    drop(seal_lock);
+    merge::merge_in_vacuum(&merge_lock);
     for part in [Part::Unbounded, Part::Nan, Part::Null] {
-        lists::compact(&lock, part);
+        lists::compact(&merge_lock, part);
     }
-    space::free_retired(&lock);
-    let free = space::free_unreachable(&lock);
-    drop(lock);
+    let seal_lock = SealLock::acquire(index);
+    forget_dims(index);
+    space::free_retired(&seal_lock);
+    let free = space::free_unreachable(&merge_lock, &seal_lock);
+    drop(seal_lock);
+    drop(merge_lock);
 
     // SAFETY: null, or what `bulk_delete` returned.
     unsafe {
@@ -126,16 +133,38 @@ unsafe fn allocated(stats: *mut pg_sys::IndexBulkDeleteResult) -> *mut pg_sys::I
     }
 }
 
-/// Sleeps if VACUUM is to be gentle, and checks for interrupts. With no page locked.
-fn delay_point() {
-    // SAFETY: called on the main thread, in VACUUM.
-    unsafe { pg_sys::vacuum_delay_point() }
+/// Seals the delta if a segment is smaller, and what an interrupted sealing left over.
+fn seal_if_worth_it(lock: &SealLock) {
+    let index = lock.index();
+    let meta = meta::read(index);
+    let is_worth_it = || {
+        let layout = DeltaLayout::new(meta.dims as usize);
+        let (mut items, mut dead) = (0u64, 0u64);
+        Walk::new(index, PageKind::Delta).pages(meta.delta, |_, header, page| {
+            delta_items(&layout, header, page, |_, tid| {
+                items += 1;
+                dead += u64::from(tid.is_dead());
+            });
+        });
+        2 * dead > items
+    };
+    if !meta.sealing.is_empty() || meta.delta.pages >= SEAL_PAGES || is_worth_it() {
+        seal::seal_all(lock);
+    }
 }
 
-fn rewrite_segments(lock: &StructureLock) {
-    for entry in meta::read(lock.index()).segments {
-        if u64::from(entry.dead) * REWRITE_FRACTION > u64::from(entry.vectors) {
-            seal::rebuild(lock, Source::Nothing, &[entry]);
+/// An index without vectors, on a column of any dimensions, takes those of the next row.
+fn forget_dims(index: Index) {
+    let is_empty = |meta: &Meta| {
+        meta.segments.is_empty()
+            && [meta.delta, meta.sealing, meta.unbounded, meta.nan].iter().all(Chain::is_empty)
+    };
+    let meta = meta::read(index);
+    if meta.dims != 0 && index.column_typmod() <= 0 && is_empty(&meta) {
+        let mut locked = LockedMeta::lock(index);
+        if is_empty(&locked.meta) {
+            locked.meta.dims = 0;
+            locked.commit(index);
         }
     }
 }
@@ -155,8 +184,11 @@ struct Removal<'a> {
 
 impl Removal<'_> {
     fn run(mut self) -> Counts {
-        let meta = meta::read(self.index);
         let mut counts = Counts::default();
+        let lock = SealLock::acquire(self.index);
+        let meta = meta::read(self.index);
+        self.deltas(&meta, &mut counts);
+        drop(lock);
         let mut dead = Vec::new();
         for entry in &meta.segments {
             let segment = open(self.index, &meta, entry).segment;
@@ -172,7 +204,6 @@ impl Removal<'_> {
             }
             dead.push((entry.id, entry.vectors - (counts.live - before) as u32));
         }
-        self.deltas(&meta, &mut counts);
         for chain in [meta.unbounded, meta.nan, meta.null] {
             self.list(chain, &mut counts);
         }

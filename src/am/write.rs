@@ -7,7 +7,7 @@ use bkd::layout::meta::SegmentEntry;
 use bkd::layout::{blob, PageHeader, PageKind, Payload, NO_BLOCK};
 use bkd::{build, BuildOptions, Directory, Error, Extent, Input, PageSink, Progress};
 
-use crate::pg::alloc::{new_page, LiveOwners};
+use super::space::PageSource;
 use crate::pg::buffer::ExclusivePage;
 use crate::pg::index::Index;
 use crate::pg::report::OrRaise;
@@ -34,12 +34,12 @@ impl PageWriter for AppendUnlogged {
 /// For an index in use: recycled pages first, each logged.
 pub struct RecycleLogged {
     pub index: Index,
-    pub live: LiveOwners,
+    pub pages: PageSource,
 }
 
 impl PageWriter for RecycleLogged {
     fn write(&mut self, header: PageHeader, payload: &[u8]) -> u32 {
-        let page = new_page(self.index, &self.live);
+        let page = self.pages.page();
         let mut record = WalRecord::begin(self.index);
         record.create(&page, header, |bytes| copy(payload, bytes));
         record.commit();

@@ -91,6 +91,11 @@ impl Index {
             && (wal_level >= pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32 || !new_file)
     }
 
+    /// Whether the relation is emptied by a crash, and does not exist on standbys.
+    pub fn is_unlogged(self) -> bool {
+        self.class().relpersistence as u8 == pg_sys::RELPERSISTENCE_UNLOGGED
+    }
+
     /// Whether no other backend can see the relation (`RELATION_IS_LOCAL`).
     pub fn is_local(self) -> bool {
         self.data().rd_islocaltemp || self.data().rd_createSubid != NO_SUBTRANSACTION
@@ -160,16 +165,26 @@ impl FileEnd {
     }
 }
 
+/// What an index is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Lock {
+    /// To read, as a scan does.
+    Read = pg_sys::AccessShareLock as i32,
+    /// To change what is in it, as an insert does.
+    Write = pg_sys::RowExclusiveLock as i32,
+}
+
 /// A relation that we opened ourselves, of whatever kind.
 #[must_use]
 pub struct OpenIndex(Index);
 
 impl OpenIndex {
-    /// Opens and locks a relation for reading, if there is one.
-    pub fn try_open(oid: pg_sys::Oid) -> Option<Self> {
+    /// Opens and locks a relation, if there is one.
+    pub fn try_open(oid: pg_sys::Oid, lock: Lock) -> Option<Self> {
         // SAFETY: the result is null or an open relation.
         unsafe {
-            let relation = pg_sys::try_relation_open(oid, pg_sys::AccessShareLock as i32);
+            let relation = pg_sys::try_relation_open(oid, lock as i32);
             (!relation.is_null()).then(|| OpenIndex(Index::from_raw(relation)))
         }
     }

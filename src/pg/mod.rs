@@ -7,8 +7,10 @@
 //! a second time would unbalance the count that holds interrupts off.) For the same reason no guard outlives
 //! a call from the executor.
 
-pub mod alloc;
 pub mod buffer;
+pub mod free_space;
+pub mod heap;
+pub mod horizon;
 pub mod index;
 pub mod interrupts;
 pub mod report;

@@ -41,19 +41,25 @@ impl<T> OrRaise<T> for bkd::Result<T> {
 fn raise_engine_error(index: Index, error: Error) -> ! {
     let name = index.name();
     match error {
-        // On a standby, VACUUM of the primary may recycle pages under a scan: WAL of extensions has no conflict records.
+        // On a standby, the primary's VACUUM or sealing may recycle pages under a scan: WAL of extensions has no conflict records.
         // Page owners are checked, so the scan notices.
-        Error::Corrupt(what) if in_recovery() => raise_with_hint(
+        Error::Recycled(what) if in_recovery() => raise_with_hint(
             PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
             format!("index \"{name}\" changed while it was being read on a standby"),
             what,
             "Run the query again. Setting hot_standby_feedback avoids this. If it happens always, REINDEX the index on the primary.",
         ),
-        Error::Corrupt(what) => raise_with_hint(
+        Error::Corrupt(what) | Error::Recycled(what) => raise_with_hint(
             PgSqlErrorCode::ERRCODE_INDEX_CORRUPTED,
             format!("index \"{name}\" is corrupted"),
             what,
             "Please REINDEX it.",
+        ),
+        Error::Version(_) => raise_with_hint(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("index \"{name}\" was built by another version of kdtree"),
+            error.to_string(),
+            "Please REINDEX it, or install the version that built it.",
         ),
         Error::TooLarge(what) => crate::types::error::raise_with_detail(
             PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
@@ -65,7 +71,8 @@ fn raise_engine_error(index: Index, error: Error) -> ! {
     }
 }
 
-fn in_recovery() -> bool {
+/// Whether this server is a standby, or not yet at the end of its recovery.
+pub fn in_recovery() -> bool {
     // SAFETY: reads shared memory that every backend is attached to.
     unsafe { pg_sys::RecoveryInProgress() }
 }

@@ -1,6 +1,6 @@
 //! Changing pages: atomically with a WAL record, or without one in a relation that nobody else sees yet.
 
-use bkd::layout::{payload_mut, PageHeader, Payload, PAYLOAD_OFFSET};
+use bkd::layout::{payload_mut, set_checksum, PageHeader, Payload, PAYLOAD_OFFSET};
 use pgrx::pg_sys;
 
 use super::buffer::{ExclusivePage, Page};
@@ -23,11 +23,12 @@ impl WalRecord {
         WalRecord { state: unsafe { pg_sys::GenericXLogStart(index.raw()) }, index }
     }
 
-    /// Changes a page, once in a record. The lock on `page` must be held until the record is committed.
+    /// Changes a page that was read and found sound, once in a record. The lock on `page` must be held until the record is
+    /// committed.
     pub fn change(&mut self, page: &ExclusivePage, edit: impl FnOnce(&mut PageHeader, &mut Payload)) {
         let index = self.index;
         let image = self.register(page, 0);
-        let mut header = PageHeader::read(image).or_raise(index);
+        let mut header = PageHeader::read_unchecked(image).or_raise(index);
         edit(&mut header, payload_mut(image));
         put_header(image, &header);
     }
@@ -110,7 +111,8 @@ fn initialise(page: &mut Page, mut header: PageHeader, fill: impl FnOnce(&mut Pa
     put_header(page, &header);
 }
 
-/// Writes our header, and Postgres' idea of what lies between header and free space: the log leaves out the latter.
+/// Writes our header, Postgres' idea of what lies between header and free space (the log leaves out the latter), and the checksum:
+/// the last step of every change.
 fn put_header(page: &mut Page, header: &PageHeader) {
     header.write(page);
     let lower = PAYLOAD_OFFSET + header.used as usize;
@@ -118,4 +120,5 @@ fn put_header(page: &mut Page, header: &PageHeader) {
     // SAFETY: a page starts with this header, and buffers and WAL images are aligned for it.
     let postgres = unsafe { &mut *page.as_mut_ptr().cast::<pg_sys::PageHeaderData>() };
     postgres.pd_lower = lower as u16;
+    set_checksum(page);
 }

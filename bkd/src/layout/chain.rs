@@ -3,8 +3,8 @@
 //! The delta chain holds raw vectors with their row addresses; a vector that is larger than a page continues on the
 //! pages that follow in the chain. The lists of rows without a place in distance order hold addresses only, as in [`super::tids`].
 
-use super::PAYLOAD;
-use crate::Tid;
+use super::{tids, PageHeader, Payload, PAYLOAD};
+use crate::{Error, Result, Tid};
 
 /// How raw vectors lie in the pages of a delta chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,87 @@ impl DeltaLayout {
         for (value, bytes) in into.iter_mut().zip(item[DELTA_PREFIX..self.item()].chunks_exact(4)) {
             *value = f32::from_le_bytes(bytes.try_into().expect("four bytes"));
         }
+    }
+}
+
+/// Calls `each` with the slots and row addresses of a page of a list, dead ones included.
+pub fn list_items(header: &PageHeader, payload: &Payload, mut each: impl FnMut(usize, Tid)) {
+    for slot in 0..(header.used as usize / Tid::SIZE).min(tids::PER_PAGE) {
+        each(slot, tids::get(payload, slot));
+    }
+}
+
+/// Calls `each` with the byte offset and row address of every item that starts on a page of a delta chain, dead ones
+/// included.
+pub fn delta_items(
+    layout: &DeltaLayout,
+    header: &PageHeader,
+    payload: &Payload,
+    mut each: impl FnMut(usize, Tid),
+) {
+    if layout.pages_per_item > 1 {
+        if (header.sequence as usize).is_multiple_of(layout.pages_per_item) {
+            each(0, layout.tid(payload));
+        }
+        return;
+    }
+    for slot in 0..(header.used as usize / layout.item()).min(layout.per_page) {
+        let at = slot * layout.item();
+        each(at, layout.tid(&payload[at..]));
+    }
+}
+
+/// Reads the vectors of a delta chain, whose pages it is given in order.
+pub struct DeltaReader {
+    layout: DeltaLayout,
+    vector: Vec<f32>,
+    /// The parts so far of an item that takes several pages.
+    parts: Vec<u8>,
+}
+
+impl DeltaReader {
+    /// A reader of vectors of so many dimensions.
+    pub fn new(dims: usize) -> Self {
+        DeltaReader { layout: DeltaLayout::new(dims), vector: vec![0.0; dims], parts: Vec::new() }
+    }
+
+    /// Calls `each` with the row address and the vector of every item that ends on this page and is not dead.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if an item that takes several pages has not the length that it must have.
+    pub fn page(
+        &mut self,
+        header: &PageHeader,
+        payload: &Payload,
+        mut each: impl FnMut(Tid, &[f32]),
+    ) -> Result<()> {
+        let layout = self.layout;
+        if layout.pages_per_item == 1 {
+            delta_items(&layout, header, payload, |at, tid| {
+                if !tid.is_dead() {
+                    layout.vector(&payload[at..at + layout.item()], &mut self.vector);
+                    each(tid, &self.vector);
+                }
+            });
+            return Ok(());
+        }
+        let position = header.sequence as usize % layout.pages_per_item;
+        if position == 0 {
+            self.parts.clear();
+        }
+        self.parts.extend_from_slice(&payload[..(header.used as usize).min(PAYLOAD)]);
+        if position + 1 < layout.pages_per_item {
+            return Ok(());
+        }
+        if self.parts.len() != layout.item() {
+            return Err(Error::corrupt(format!("a vector of the delta has {} bytes", self.parts.len())));
+        }
+        let tid = layout.tid(&self.parts);
+        if !tid.is_dead() {
+            layout.vector(&self.parts, &mut self.vector);
+            each(tid, &self.vector);
+        }
+        Ok(())
     }
 }
 

@@ -24,6 +24,12 @@ impl Chain {
     pub fn is_empty(&self) -> bool {
         self.head == NO_BLOCK
     }
+
+    /// The chain as something that was replaced.
+    pub fn retire(&self, xid: u64) -> Retired {
+        let Chain { owner, head, pages, .. } = *self;
+        Retired::Chain { owner, head, pages, xid }
+    }
 }
 
 /// A sealed segment.
@@ -54,6 +60,8 @@ pub enum Retired {
         directory: u32,
         /// Length of the encoded directory.
         directory_bytes: u32,
+        /// See [`Retired::pages`].
+        pages: u32,
         /// See [`Retired::xid`].
         xid: u64,
     },
@@ -63,6 +71,8 @@ pub enum Retired {
         owner: u64,
         /// First page.
         head: u32,
+        /// See [`Retired::pages`].
+        pages: u32,
         /// See [`Retired::xid`].
         xid: u64,
     },
@@ -75,6 +85,62 @@ impl Retired {
             Retired::Segment { xid, .. } | Retired::Chain { xid, .. } => xid,
         }
     }
+
+    /// How many pages it has.
+    pub fn pages(&self) -> u32 {
+        match *self {
+            Retired::Segment { pages, .. } | Retired::Chain { pages, .. } => pages,
+        }
+    }
+
+    /// Owner of the pages.
+    pub fn owner(&self) -> u64 {
+        match *self {
+            Retired::Segment { id, .. } => id,
+            Retired::Chain { owner, .. } => owner,
+        }
+    }
+}
+
+impl SegmentEntry {
+    /// Vectors that are not dead.
+    pub fn live(&self) -> u32 {
+        self.vectors.saturating_sub(self.dead)
+    }
+
+    /// The segment as something that was replaced.
+    pub fn retire(&self, xid: u64) -> Retired {
+        let SegmentEntry { id, directory, directory_bytes, pages, .. } = *self;
+        Retired::Segment { id, directory, directory_bytes, pages, xid }
+    }
+}
+
+/// The two kinds of work that make new segments. Each goes on once at a time, and both may at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Turning the delta into segments.
+    Seal = 0,
+    /// Replacing segments and lists.
+    Merge = 1,
+}
+
+/// Consecutive owner numbers that were set aside for something that is being written. As long as they are noted here, pages
+/// of these owners are not recycled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reserved {
+    /// The first of them.
+    pub first: u64,
+    /// How many there are.
+    pub count: u32,
+    /// How many entries the work will add to [`Meta::retired`].
+    pub retiring: u32,
+}
+
+impl Reserved {
+    /// The numbers.
+    pub fn owners(&self) -> std::ops::Range<u64> {
+        self.first..self.first.saturating_add(u64::from(self.count))
+    }
 }
 
 /// Contents of the metapage.
@@ -86,6 +152,9 @@ pub struct Meta {
     pub dims: u32,
     /// The next owner number to be given out. Starts at [`Meta::FIRST_OWNER`].
     pub next_owner: u64,
+    /// Owners of what is being written, by [`Work`]. An error or a crash leaves them behind; the next work of the kind takes
+    /// new ones.
+    pub reserved: [Reserved; 2],
     /// Where inserts go.
     pub delta: Chain,
     /// A former delta chain that is being turned into a segment.
@@ -109,7 +178,8 @@ pub const META_OWNER: u64 = 1;
 const SEGMENT_BYTES: usize = 28;
 const RETIRED_BYTES: usize = 28;
 const CHAIN_BYTES: usize = 20;
-const FIXED_BYTES: usize = 24 + 5 * CHAIN_BYTES;
+const RESERVED_BYTES: usize = 16;
+const FIXED_BYTES: usize = 24 + 2 * RESERVED_BYTES + 5 * CHAIN_BYTES;
 
 impl Meta {
     /// The first owner number that is given out.
@@ -125,6 +195,7 @@ impl Meta {
             metric,
             dims,
             next_owner: Self::FIRST_OWNER,
+            reserved: Default::default(),
             delta: Chain::EMPTY,
             sealing: Chain::EMPTY,
             unbounded: Chain::EMPTY,
@@ -142,9 +213,38 @@ impl Meta {
         owner
     }
 
-    /// Whether there is room to retire so many more.
-    pub fn can_retire(&self, more: usize) -> bool {
-        self.retired.len() + more <= Self::MAX_RETIRED
+    /// Takes new owner numbers and notes that something is being written under them, which will replace `retiring` others.
+    pub fn reserve(&mut self, work: Work, count: u32, retiring: u32) -> Reserved {
+        let reserved = Reserved { first: self.next_owner, count, retiring };
+        self.next_owner += u64::from(count);
+        self.reserved[work as usize] = reserved;
+        reserved
+    }
+
+    /// Forgets what was reserved: it is part of the index now, or was given up.
+    pub fn release(&mut self, work: Work) {
+        self.reserved[work as usize] = Reserved::default();
+    }
+
+    /// How many entries this work can retire, whatever the other kind of work does meanwhile.
+    pub fn room_to_retire(&self, work: Work) -> usize {
+        let other = self.reserved[1 - work as usize].retiring as usize;
+        Self::MAX_RETIRED.saturating_sub(self.retired.len() + other)
+    }
+
+    /// How many segments this work can make in the place of `replaced` others, whatever the other kind does meanwhile.
+    pub fn room_for_segments(&self, work: Work, replaced: usize) -> usize {
+        let other = self.reserved[1 - work as usize];
+        let coming = match work {
+            Work::Merge => other.count,
+            Work::Seal => other.count.saturating_sub(other.retiring),
+        };
+        (Self::MAX_SEGMENTS + replaced).saturating_sub(self.segments.len() + coming as usize)
+    }
+
+    /// The chains of the index.
+    pub fn chains(&self) -> [Chain; 5] {
+        [self.delta, self.sealing, self.unbounded, self.nan, self.null]
     }
 
     /// Writes the contents; returns the bytes used.
@@ -157,7 +257,12 @@ impl Meta {
         out.u64(self.next_owner);
         out.u32(self.segments.len() as u32);
         out.u32(self.retired.len() as u32);
-        for chain in [self.delta, self.sealing, self.unbounded, self.nan, self.null] {
+        for reserved in self.reserved {
+            out.u64(reserved.first);
+            out.u32(reserved.count);
+            out.u32(reserved.retiring);
+        }
+        for chain in self.chains() {
             out.u64(chain.owner);
             out.u32(chain.head);
             out.u32(chain.tail);
@@ -173,17 +278,15 @@ impl Meta {
         }
         for retired in &self.retired {
             // A directory is never empty, so a length of zero says that this was a chain.
-            let (owner, block, bytes, xid) = match *retired {
-                Retired::Segment { id, directory, directory_bytes, xid } => {
-                    (id, directory, directory_bytes, xid)
-                }
-                Retired::Chain { owner, head, xid } => (owner, head, 0, xid),
+            let (block, bytes) = match *retired {
+                Retired::Segment { directory, directory_bytes, .. } => (directory, directory_bytes),
+                Retired::Chain { head, .. } => (head, 0),
             };
-            out.u64(owner);
-            out.u64(xid);
+            out.u64(retired.owner());
+            out.u64(retired.xid());
             out.u32(block);
             out.u32(bytes);
-            out.u32(0);
+            out.u32(retired.pages());
         }
         out.at
     }
@@ -204,6 +307,8 @@ impl Meta {
         if dims as usize > crate::MAX_DIMS || segments > Self::MAX_SEGMENTS || retired > Self::MAX_RETIRED {
             return Err(Error::corrupt("metapage contradicts itself"));
         }
+        let mut reserved = || Reserved { first: input.u64(), count: input.u32(), retiring: input.u32() };
+        let reserved = [reserved(), reserved()];
         let mut chain =
             || Chain { owner: input.u64(), head: input.u32(), tail: input.u32(), pages: input.u32() };
         let (delta, sealing, unbounded, nan, null) = (chain(), chain(), chain(), chain(), chain());
@@ -219,22 +324,34 @@ impl Meta {
             .collect();
         let retired = (0..retired)
             .map(|_| {
-                let (owner, xid, block, bytes, _) =
+                let (owner, xid, block, bytes, pages) =
                     (input.u64(), input.u64(), input.u32(), input.u32(), input.u32());
                 match bytes {
-                    0 => Retired::Chain { owner, head: block, xid },
-                    _ => Retired::Segment { id: owner, directory: block, directory_bytes: bytes, xid },
+                    0 => Retired::Chain { owner, head: block, pages, xid },
+                    _ => Retired::Segment { id: owner, directory: block, directory_bytes: bytes, pages, xid },
                 }
             })
             .collect();
-        let meta = Meta { metric, dims, next_owner, delta, sealing, unbounded, nan, null, segments, retired };
+        let meta = Meta {
+            metric,
+            dims,
+            next_owner,
+            reserved,
+            delta,
+            sealing,
+            unbounded,
+            nan,
+            null,
+            segments,
+            retired,
+        };
         meta.check_blocks()?;
         Ok(meta)
     }
 
     /// Whoever holds the lock on the metapage must not be led to lock it again.
     fn check_blocks(&self) -> Result<()> {
-        let chains = [self.delta, self.sealing, self.unbounded, self.nan, self.null];
+        let chains = self.chains();
         let retired = self.retired.iter().map(|retired| match *retired {
             Retired::Segment { directory, .. } => directory,
             Retired::Chain { head, .. } => head,
@@ -295,6 +412,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_two_kinds_of_work_leave_each_other_room() {
+        let mut meta = Meta::new(Metric::L2, 3);
+        let entry = SegmentEntry { id: 2, directory: 1, directory_bytes: 9, vectors: 5, dead: 0, pages: 4 };
+        meta.segments = vec![entry; Meta::MAX_SEGMENTS - 3];
+        assert_eq!(meta.room_for_segments(Work::Seal, 0), 3);
+        assert_eq!(meta.room_for_segments(Work::Merge, 2), 5);
+        meta.reserve(Work::Merge, 5, 4);
+        assert_eq!(meta.room_for_segments(Work::Seal, 0), 2);
+        assert_eq!(meta.room_to_retire(Work::Seal), Meta::MAX_RETIRED - 4);
+        meta.release(Work::Merge);
+        meta.reserve(Work::Seal, 2, 1);
+        assert_eq!(meta.room_for_segments(Work::Merge, 2), 3);
+        assert_eq!(meta.room_to_retire(Work::Merge), Meta::MAX_RETIRED - 1);
+    }
+
+    #[test]
     fn round_trips_when_full() {
         let mut meta = Meta::new(Metric::Cosine, 1280);
         meta.delta = Chain { owner: meta.take_owner(), head: 1, tail: 9, pages: 9 };
@@ -310,11 +443,13 @@ mod tests {
                 pages: 7,
             });
         }
-        while meta.can_retire(2) {
-            meta.retired.push(Retired::Segment { id: 4, directory: 8, directory_bytes: 12, xid: 1 << 40 });
-            meta.retired.push(Retired::Chain { owner: 3, head: 5, xid: 77 });
+        while meta.room_to_retire(Work::Seal) > 1 {
+            meta.retired.push(meta.segments[0].retire(1 << 40));
+            meta.retired.push(meta.null.retire(77));
         }
         let mut payload = [0u8; PAYLOAD];
+        meta.reserve(Work::Merge, 3, 8);
+        assert_eq!(meta.reserve(Work::Seal, 1, 1).owners(), meta.next_owner - 1..meta.next_owner);
         let used = meta.write(&mut payload);
         assert!(used <= PAYLOAD);
         assert_eq!(Meta::read(&payload), Ok(meta));

@@ -2,7 +2,10 @@
 //!
 //! A page is a Postgres page: 24 bytes of Postgres' own header, then 40 bytes of ours ([`PageHeader`]), then
 //! [`PAYLOAD`] bytes that belong to one of the page kinds below. The payload starts on a cache line and is a multiple
-//! of 64 bytes long, so that 64-byte chunks of codes never cross a page.
+//! of 64 bytes long, so that 64-byte chunks of codes never cross a page. Behind the bytes in use a page is zeros.
+//!
+//! Every page has a checksum ([`set_checksum`]), also where Postgres itself writes none: bounds are computed from these
+//! bytes, and a bit that changed on disk must not change an answer.
 //!
 //! Numbers are little-endian; the engine is compiled for little-endian machines only.
 
@@ -28,11 +31,19 @@ pub const CHUNK: usize = 64;
 /// Chunks in a page.
 pub const CHUNKS_PER_PAGE: usize = PAYLOAD / CHUNK;
 /// Version of everything in this module.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 /// "No block": Postgres' `InvalidBlockNumber`.
 pub const NO_BLOCK: u32 = u32::MAX;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"kdtr");
+
+/// Where the checksum lies. It has been there since version 2 and stays there, so that an unknown version and a damaged
+/// version number can be told apart.
+const CHECKSUM: std::ops::Range<usize> = HEADER_OFFSET + 28..HEADER_OFFSET + 32;
+/// What Postgres changes by itself at the start of a page, its position in the log and its own checksum, is not covered.
+const COVERED_FROM: usize = 10;
+/// Where our header has the number of payload bytes in use.
+const USED: usize = HEADER_OFFSET + 24;
 
 const _: () = assert!(PAYLOAD.is_multiple_of(CHUNK));
 #[cfg(target_endian = "big")]
@@ -92,7 +103,7 @@ impl PageHeader {
         PageHeader { kind, closed: false, owner, sequence, next: NO_BLOCK, used: 0 }
     }
 
-    /// Writes the header into a page.
+    /// Writes the header into a page, without a checksum.
     pub fn write(&self, page: &mut [u8; PAGE_SIZE]) {
         let header = &mut page[HEADER_OFFSET..PAYLOAD_OFFSET];
         header.fill(0);
@@ -106,22 +117,33 @@ impl PageHeader {
         header[24..28].copy_from_slice(&self.used.to_le_bytes());
     }
 
-    /// Reads and validates the header of a page.
+    /// Reads the header of a page and validates the page.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] if the page is not one of ours, is of another format version, or contradicts itself.
+    /// [`Error::Corrupt`] if the page is not one of ours, its checksum is wrong, or its header contradicts itself;
+    /// [`Error::Version`] if it is of another format version.
     pub fn read(page: &[u8; PAGE_SIZE]) -> Result<Self> {
         let header = &page[HEADER_OFFSET..PAYLOAD_OFFSET];
-        let u32_at = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes"));
-        if u32_at(0) != MAGIC {
+        if header[..4] != MAGIC.to_le_bytes() {
             return Err(Error::corrupt("page is not a kdtree page"));
         }
         let version = u16::from_le_bytes([header[4], header[5]]);
-        if version != FORMAT_VERSION {
-            return Err(Error::corrupt(format!(
-                "page has format version {version}, this library reads version {FORMAT_VERSION}"
-            )));
+        if version != FORMAT_VERSION && (version < FIRST_WITH_CHECKSUM || is_checksum_right(page)) {
+            return Err(Error::Version(version));
         }
+        if !is_checksum_right(page) {
+            return Err(Error::corrupt("page has a wrong checksum"));
+        }
+        Self::read_unchecked(page)
+    }
+
+    /// Reads the header of a page whose checksum is known to be right.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if the header contradicts itself.
+    pub fn read_unchecked(page: &[u8; PAGE_SIZE]) -> Result<Self> {
+        let header = &page[HEADER_OFFSET..PAYLOAD_OFFSET];
+        let u32_at = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes"));
         let Some(kind) = PageKind::from_byte(header[6]) else {
             return Err(Error::corrupt(format!("page has unknown kind {}", header[6])));
         };
@@ -152,17 +174,45 @@ impl PageHeader {
     /// Checks that this is the page which a pointer promised.
     ///
     /// # Errors
-    /// [`Error::Corrupt`], saying what differs.
+    /// [`Error::Recycled`], saying what differs.
     #[inline]
     pub fn expect(&self, kind: PageKind, owner: u64, sequence: u32) -> Result<()> {
         if self.kind == kind && self.owner == owner && self.sequence == sequence {
             return Ok(());
         }
-        Err(Error::corrupt(format!(
+        Err(Error::Recycled(format!(
             "expected {kind:?} page {sequence} of {owner}, found {:?} page {} of {}",
             self.kind, self.sequence, self.owner
         )))
     }
+}
+
+/// The first format version whose pages have a checksum.
+const FIRST_WITH_CHECKSUM: u16 = 2;
+
+/// Computes the checksum of a page and writes it into the header. The last thing to be done to a page that was changed.
+pub fn set_checksum(page: &mut [u8; PAGE_SIZE]) {
+    let checksum = checksum(page);
+    page[CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
+}
+
+fn is_checksum_right(page: &[u8; PAGE_SIZE]) -> bool {
+    page[CHECKSUM] == checksum(page).to_le_bytes()
+}
+
+/// CRC-32 of the page up to the end of the payload in use: any damage to up to 32 neighbouring bits changes it.
+fn checksum(page: &[u8; PAGE_SIZE]) -> u32 {
+    let used = u32::from_le_bytes(page[USED..USED + 4].try_into().expect("four bytes")) as usize;
+    let end = PAYLOAD_OFFSET + used.min(PAYLOAD);
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&page[COVERED_FROM..CHECKSUM.start]);
+    hasher.update(&page[CHECKSUM.end..end]);
+    hasher.finalize()
+}
+
+/// Whether a page is zeros behind the payload in use, as it was written. Nobody reads these bytes.
+pub fn is_rest_zero(page: &[u8; PAGE_SIZE], header: &PageHeader) -> bool {
+    page[PAYLOAD_OFFSET + header.used as usize..].iter().all(|&byte| byte == 0)
 }
 
 /// The payload of a page.
@@ -191,6 +241,7 @@ mod tests {
             ..PageHeader::new(PageKind::Delta, 42, 3)
         };
         header.write(&mut page);
+        set_checksum(&mut page);
         assert_eq!(PageHeader::read(&page), Ok(header));
         assert_eq!(header.expect(PageKind::Delta, 42, 3), Ok(()));
         for (kind, owner, sequence) in
@@ -202,12 +253,41 @@ mod tests {
         let open = PageHeader { closed: false, ..header };
         open.write(&mut page);
         assert!(PageHeader::matches(&page, PageKind::Delta, 42, 3));
+    }
+
+    #[test]
+    fn every_changed_byte_is_noticed() {
+        let mut page = [0u8; PAGE_SIZE];
+        page[PAYLOAD_OFFSET..PAYLOAD_OFFSET + 300].fill(0x5a);
+        let header = PageHeader { used: 300, ..PageHeader::new(PageKind::Delta, 42, 3) };
         header.write(&mut page);
-        for at in [0, 4, 6, 7, 27] {
-            let mut damaged = page;
-            damaged[HEADER_OFFSET + at] ^= 0x80;
-            assert!(PageHeader::read(&damaged).is_err(), "byte {at}");
+        set_checksum(&mut page);
+        for at in COVERED_FROM..PAYLOAD_OFFSET + 300 {
+            for change in [1, 0x80, 0xff] {
+                let mut damaged = page;
+                damaged[at] ^= change;
+                assert!(matches!(PageHeader::read(&damaged), Err(Error::Corrupt(_))), "byte {at}");
+            }
         }
+        assert!(is_rest_zero(&page, &header));
+        page[PAGE_SIZE - 1] = 1;
+        assert!(!is_rest_zero(&page, &header));
+        assert_eq!(PageHeader::read(&page), Ok(header));
         assert!(PageHeader::read(&[0; PAGE_SIZE]).is_err());
+    }
+
+    #[test]
+    fn other_versions_are_told_from_damage() {
+        let mut page = [0u8; PAGE_SIZE];
+        PageHeader::new(PageKind::Meta, 1, 0).write(&mut page);
+        for (version, checksum) in [(1, false), (3, true), (700, true)] {
+            page[HEADER_OFFSET + 4..][..2].copy_from_slice(&u16::to_le_bytes(version));
+            if checksum {
+                set_checksum(&mut page);
+            }
+            assert_eq!(PageHeader::read(&page), Err(Error::Version(version)));
+        }
+        page[HEADER_OFFSET + 4] ^= 8;
+        assert!(matches!(PageHeader::read(&page), Err(Error::Corrupt(_))));
     }
 }

@@ -33,7 +33,7 @@ DROP TABLE properties;
 
 -- the extension
 SELECT extversion, extrelocatable FROM pg_extension WHERE extname = 'kdtree';
-SELECT trusted, relocatable, requires FROM pg_available_extension_versions WHERE name = 'kdtree' AND version = '0.1.0';
+SELECT trusted, relocatable, requires FROM pg_available_extension_versions WHERE name = 'kdtree' AND version = '0.2.0';
 CREATE SCHEMA elsewhere;
 ALTER EXTENSION kdtree SET SCHEMA elsewhere;
 CREATE TABLE relocated (v vector(2));

@@ -1,0 +1,124 @@
+//! Rows: each address is in the index once, and each row of the table is where a scan looks for it.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use bkd::{prepare, Placement, RowCheck, Tid};
+use pgrx::pg_sys;
+
+use super::entries::{self, Entry, Place};
+use super::structure::Sound;
+use super::Findings;
+use crate::am::chain::Part;
+use crate::am::options::maintenance_bytes;
+use crate::am::segments::{Opened, SegmentPages};
+use crate::pg::heap::{for_each_visible_row, OpenTable, Snapshot};
+use crate::types::vector::VectorRef;
+
+/// Checks all rows; against the table if there is one.
+pub fn check(sound: &Sound, table: Option<(&OpenTable, &Snapshot)>, findings: &mut Findings) {
+    let most = maintenance_bytes() / size_of::<Entry>();
+    let mut ranges: VecDeque<Range<u64>> = entries::ranges(sound, most).into();
+    let Some((table, snapshot)) = table else {
+        for range in ranges {
+            find_doubles(&entries::within(sound, &range), findings);
+        }
+        return;
+    };
+    let check_of = |opened: &Opened| RowCheck::new(opened.segment.clone(), opened.pages(sound.index));
+    let mut rows = Rows {
+        sound,
+        segments: sound.segments.iter().map(check_of).collect(),
+        range: 0..0,
+        entries: Vec::new(),
+        prepared: Vec::new(),
+        findings,
+    };
+    for_each_visible_row(table, snapshot, &mut |tid, value| {
+        // The table is read in the order of its blocks.
+        while !rows.range.contains(&u64::from(tid.block)) {
+            let range = ranges.pop_front().expect("the ranges cover all block numbers");
+            rows.enter(range);
+        }
+        rows.row(tid, value);
+    });
+    // Behind the last row.
+    ranges.into_iter().for_each(|range| rows.enter(range));
+}
+
+/// Reports row addresses that come more than once.
+fn find_doubles(entries: &[Entry], findings: &mut Findings) {
+    for pair in entries.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+        findings.add(None, format!("row {} is in the index more than once", name(pair[0].0)));
+    }
+}
+
+/// A row's address as Postgres writes it.
+fn name(tid: Tid) -> String {
+    format!("({},{})", tid.block, tid.offset)
+}
+
+/// The index's entries of a part of the table, to be compared with its rows.
+struct Rows<'a> {
+    sound: &'a Sound,
+    segments: Vec<RowCheck<SegmentPages>>,
+    range: Range<u64>,
+    entries: Vec<Entry>,
+    prepared: Vec<f32>,
+    findings: &'a mut Findings,
+}
+
+impl Rows<'_> {
+    fn enter(&mut self, range: Range<u64>) {
+        self.entries = entries::within(self.sound, &range);
+        self.range = range;
+        find_doubles(&self.entries, self.findings);
+    }
+
+    /// Checks a row of the table that has this value.
+    fn row(&mut self, tid: Tid, value: Option<pg_sys::Datum>) {
+        let key = |tid: Tid| (tid.block, tid.offset);
+        let found = self.entries.binary_search_by_key(&key(tid), |&(tid, _)| key(tid));
+        let Ok(at) = found else {
+            return self.findings.add(None, format!("row {} of the table is not in the index", name(tid)));
+        };
+        let place = self.entries[at].1;
+        let problem = match value {
+            None => (place != Place::List(Part::Null)).then(|| "is NULL, but not with these".to_string()),
+            Some(datum) => {
+                // SAFETY: the operator classes are on the type `vector`, and the row stays where it is during this call.
+                let vector = unsafe { VectorRef::from_datum(datum) };
+                let problem = self.vector(place, vector.as_slice());
+                vector.release();
+                problem
+            }
+        };
+        if let Some(problem) = problem {
+            self.findings.add(None, format!("row {} of the table {problem}", name(tid)));
+        }
+    }
+
+    fn vector(&mut self, place: Place, vector: &[f32]) -> Option<String> {
+        let meta = &self.sound.meta;
+        if vector.len() != meta.dims as usize {
+            return Some(format!("has {} dimensions, the index {}", vector.len(), meta.dims));
+        }
+        let elsewhere = || Some("is in the index, but not where its vector belongs".to_string());
+        match (prepare(meta.metric, vector, &mut self.prepared), place) {
+            (Placement::Ranked, Place::Segment { at, ordinal }) => {
+                match self.segments[usize::from(at)].check(ordinal, &self.prepared) {
+                    Ok(problem) => problem.map(|problem| format!("is not within its bounds: {problem}")),
+                    // Reported with the page.
+                    Err(_) => None,
+                }
+            }
+            (Placement::Ranked, Place::Delta { checksum }) => {
+                let same = entries::checksum(&self.prepared) == checksum;
+                (!same).then(|| "has another vector than the delta".to_string())
+            }
+            (Placement::Ranked, Place::List(_)) => elsewhere(),
+            (placement, Place::List(part)) if part == Part::of(placement) => None,
+            _ => elsewhere(),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Writing segments while the index is in use: what sealing and merging have in common.
+//!
+//! Owner numbers for the segments to come are reserved in the metapage first, so that nobody takes their pages for unused. The
+//! segments are written from what is [pushed](Rebuild::push), one whenever the memory is full, and then put into the metapage by
+//! the caller, in one change with what they replace. An error or a crash before that leaves pages that nothing leads to, and that
+//! VACUUM finds.
+
+use std::ops::Range;
+
+use bkd::layout::meta::{Meta, SegmentEntry, Work};
+use bkd::{BuildOptions, Tid};
+
+use super::batch::{batch_limit, Batch};
+use super::options;
+use super::space::PageSource;
+use super::write::{write_segment, RecycleLogged};
+use crate::pg::index::Index;
+use crate::pg::threads::maintenance_threads;
+
+/// Vectors from which on threads are worth their start.
+const PARALLEL_VECTORS: usize = 50_000;
+
+/// Segments that are being written.
+pub struct Rebuild {
+    index: Index,
+    /// The metapage when the work began.
+    meta: Meta,
+    batch: Batch,
+    /// Vectors of a segment.
+    limit: usize,
+    /// Owner numbers that were reserved and not yet used.
+    owners: Range<u64>,
+    written: Vec<SegmentEntry>,
+}
+
+impl Rebuild {
+    /// Reserves owners in a metapage that the caller is about to log: for segments of so many vectors, at most, that will take the place
+    /// of `replaced` segments and make `retiring` entries for what waits for its readers. `None` if the metapage has no room.
+    pub fn reserve(
+        meta: &mut Meta,
+        work: Work,
+        vectors: u64,
+        replaced: usize,
+        retiring: usize,
+    ) -> Option<()> {
+        let wanted = vectors.div_ceil(limit(meta) as u64).max(1);
+        let owners = wanted.min(meta.room_for_segments(work, replaced) as u64) as u32;
+        let fits = owners > 0 && meta.room_to_retire(work) >= retiring;
+        fits.then(|| {
+            meta.reserve(work, owners, retiring as u32);
+        })
+    }
+
+    /// Starts to write what was reserved.
+    pub fn start(index: Index, meta: Meta, work: Work) -> Self {
+        let owners = meta.reserved[work as usize].owners();
+        let batch = Batch::new(meta.dims as usize);
+        Rebuild { index, limit: limit(&meta), batch, owners, written: Vec::new(), meta }
+    }
+
+    /// Adds a vector that may be up to `slack` away from the row's.
+    pub fn push(&mut self, tid: Tid, vector: &[f32], slack: f32) {
+        self.batch.push(tid, vector, slack);
+    }
+
+    /// Writes a segment if the memory is full. To be called between pages, when none is held.
+    pub fn write_if_full(&mut self) {
+        // The last owner takes whatever there is.
+        if self.batch.len() >= self.limit && self.owners.end - self.owners.start > 1 {
+            self.write();
+        }
+    }
+
+    /// Writes what is left; returns all segments.
+    pub fn finish(mut self) -> Vec<SegmentEntry> {
+        if !self.batch.is_empty() {
+            self.write();
+        }
+        self.written
+    }
+
+    fn write(&mut self) {
+        let id = self.owners.next().expect("an owner was reserved for every batch");
+        let threads = if self.batch.len() < PARALLEL_VECTORS { 1 } else { maintenance_threads() };
+        let mut writer = RecycleLogged { index: self.index, pages: PageSource::new(self.index, &self.meta) };
+        let options = BuildOptions { leaf_size: options::leaf_size(self.index), axes: None };
+        let input = self.batch.input(self.meta.metric);
+        self.written.push(write_segment(self.index, &mut writer, id, &input, &options, threads, &mut |_| ()));
+        self.batch.clear();
+    }
+}
+
+fn limit(meta: &Meta) -> usize {
+    batch_limit(meta.dims as usize, meta.segments.len())
+}
