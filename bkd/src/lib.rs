@@ -26,8 +26,6 @@ mod query;
 mod search;
 mod segment;
 mod store;
-mod stub;
-pub use stub::*;
 #[cfg(test)]
 mod testing;
 mod tid;
