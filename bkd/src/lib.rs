@@ -11,11 +11,14 @@
 //! - [`build()`]: axes, splits, grids, planes
 //! - [`Segment`], [`Query`], [`Search`], [`Everything`]: reading
 //! - [`export()`]: a segment's vectors again, for merging
+//! - [`check_segment`], [`RowCheck`]: whether a segment is sound
 
 #![warn(missing_docs)]
 
 mod axes;
 mod build;
+mod check;
+mod decode;
 mod directory;
 mod error;
 mod export;
@@ -31,6 +34,7 @@ mod testing;
 mod tid;
 
 pub use build::{build, BuildOptions, Input, Progress};
+pub use check::{check_segment, Finding, RowCheck};
 pub use directory::{Axes, Directory, Extent, LeafTable};
 pub use error::{Error, Result};
 pub use export::export;

@@ -162,6 +162,23 @@ impl Segment {
         self.starts[leaf].1..self.starts[leaf + 1].1
     }
 
+    /// The leaf of a vector.
+    pub(crate) fn leaf_of(&self, ordinal: u32) -> usize {
+        self.starts.partition_point(|&(_, vector)| vector <= ordinal) - 1
+    }
+
+    /// Pages of the coarse stream on which a leaf lies.
+    pub(crate) fn leaf_page_range(&self, leaf: usize) -> Range<u32> {
+        let (first, end) = (self.starts[leaf].0, self.starts[leaf + 1].0);
+        (first / CHUNKS_PER_PAGE as u64) as u32..end.div_ceil(CHUNKS_PER_PAGE as u64) as u32
+    }
+
+    /// Pages on which the fine records of a leaf lie.
+    pub(crate) fn fine_page_range(&self, leaf: usize) -> Range<u32> {
+        let vectors = self.leaf_vectors(leaf);
+        self.fine_position(vectors.start).0..self.fine_position(vectors.end - 1).0 + 1
+    }
+
     /// Page and slot of a vector's row address.
     pub(crate) fn tid_position(&self, ordinal: u32) -> (u32, usize) {
         let (page, slot) = tids::position(ordinal);

@@ -21,7 +21,7 @@ pub(super) struct EncodedLeaf {
 }
 
 /// Steps smaller than this are taken as none: single precision would not compute with them.
-const SMALLEST_STEP: f32 = 1e-30;
+pub(crate) const SMALLEST_STEP: f32 = 1e-30;
 
 pub(super) fn encode_leaf(input: &Input<'_>, coordinates: &Coordinates<'_>, ids: &[u32]) -> EncodedLeaf {
     let padded = padded(input.dims);
@@ -123,9 +123,11 @@ impl Codes {
     fn new(values: &[f64], holds: fn(f64, f64) -> bool, round: fn(f64) -> f64, toward: i32) -> Self {
         let smallest = values.iter().copied().fold(f64::INFINITY, f64::min);
         let largest = values.iter().copied().fold(0.0, f64::max);
-        // The base is at or below all values, the last code at or above.
-        let base = ((smallest * (1.0 - 4.0 * UNIT)) as f32).max(0.0);
-        let step = round_up((largest - f64::from(base)).max(0.0) / Self::LAST * (1.0 + 8.0 * UNIT));
+        // The base is at or below all values, the last code at or above: also when the step is nothing to the base, so that
+        // their sum is rounded.
+        let base = ((smallest * (1.0 - 4.0 * UNIT)) as f32).next_down().max(0.0);
+        let range = f64::from(round_up(largest)) - f64::from(base);
+        let step = round_up(range.max(0.0) / Self::LAST * (1.0 + 8.0 * UNIT));
         let decode = |code: i32| f64::from(base + step * code as f32);
         let encode = |&value: &f64| {
             let code = round((value - f64::from(base)) / f64::from(step));

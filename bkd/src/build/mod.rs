@@ -7,6 +7,7 @@ mod split;
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+pub(crate) use encode::SMALLEST_STEP;
 use encode::{encode_leaf, EncodedLeaf};
 use pages::{ChunkPages, RecordPages};
 use rayon::prelude::*;

@@ -76,6 +76,9 @@ pub struct LeafHeader {
 }
 
 impl LeafHeader {
+    /// Bytes of the chunk that are in use. The others are zero.
+    pub const BYTES: usize = 36;
+
     /// Writes the header into its chunk.
     pub fn write(&self, chunk: &mut [u8]) {
         chunk[..CHUNK].fill(0);

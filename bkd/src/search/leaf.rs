@@ -301,7 +301,7 @@ fn valid_lanes(left: usize) -> Survivors {
 }
 
 /// Collects the coarse codes of one vector from the chunks of its block.
-pub(crate) fn gather<S: PageRead>(
+fn gather<S: PageRead>(
     coarse: &mut Coarse<'_, '_, S>,
     at: u64,
     groups: usize,

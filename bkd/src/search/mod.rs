@@ -15,11 +15,11 @@ use std::sync::Arc;
 
 use candidates::{Candidate, Candidates, DELTA};
 pub use everything::Everything;
+pub(crate) use leaf::read_header;
 use leaf::LeafScan;
-pub(crate) use leaf::{gather, read_header};
-pub(crate) use rank::invisible;
+pub(crate) use rank::{invisible, projection_error, vanished, ORTHONORMALITY};
 use rank::{rank, RankedLeaf};
-pub(crate) use stream::Stream;
+pub(crate) use stream::{Coarse, Fine, Stream};
 
 use crate::layout::{tids, PageKind};
 use crate::{PageRead, Query, Result, Segment, Tid};

@@ -33,10 +33,9 @@ fn bounds(query: &Query, segment: &Segment) -> Vec<f32> {
     let axes = directory.axes.count(segment.dims());
     // Rounding of the sums over the axes, relative to the largest terms that can occur in them.
     let sum_error = (axes as f64 + 8.0) * UNIT;
-    // Rounding of projections, relative to the lengths of what is projected, summed over the axes in quadrature.
     let projection_error = match directory.axes {
         Axes::Own => 0.0,
-        Axes::Principal { .. } => (axes as f64).sqrt() * (segment.dims() as f64 + 8.0) * UNIT,
+        Axes::Principal { .. } => projection_error(axes, segment.dims()),
     };
     match directory.metric {
         Metric::L2 | Metric::Cosine => {
@@ -82,17 +81,22 @@ fn bounds(query: &Query, segment: &Segment) -> Vec<f32> {
 }
 
 /// How far the axes may be from orthonormal: `crate::axes` makes them so to a few units of rounding.
-const ORTHONORMALITY: f64 = 1e-5;
+pub(crate) const ORTHONORMALITY: f64 = 1e-5;
+
+/// Rounding of projections, relative to the length of what is projected, summed over the axes in quadrature.
+pub(crate) fn projection_error(axes: usize, dims: usize) -> f64 {
+    (axes as f64).sqrt() * (dims as f64 + 8.0) * UNIT
+}
 
 /// What part of a squared length may be hidden from the axes by rounding, for `x - center` whose projection says that
 /// nothing is.
 pub(crate) fn invisible(axes: usize, dims: usize) -> f64 {
-    ORTHONORMALITY + 2.0 * (axes as f64).sqrt() * (dims as f64 + 8.0) * UNIT
+    ORTHONORMALITY + 2.0 * projection_error(axes, dims)
 }
 
 /// By how much projections of something so long may be off, and the length of what they hide, because products near zero
 /// vanish in single precision.
-fn vanished(axes: usize, dims: usize, length: f64) -> f64 {
+pub(crate) fn vanished(axes: usize, dims: usize, length: f64) -> f64 {
     let lost = (axes as f64).sqrt() * dims as f64 * f64::from(f32::from_bits(1));
     (lost * (lost + 2.0 * length)).sqrt()
 }

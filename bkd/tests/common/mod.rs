@@ -61,6 +61,15 @@ impl Built {
             .chain(of(PageKind::Tids, segment.tid_pages()))
     }
 
+    /// Row addresses, by the position of their vectors.
+    pub fn tids(&self) -> Vec<Tid> {
+        let of_page = |page| {
+            let payload = self.store.page(PageKind::Tids, page).unwrap();
+            (0..self.segment.tids_on(page)).map(move |slot| tids::get(payload, slot))
+        };
+        self.segment.tid_pages().flat_map(of_page).collect()
+    }
+
     /// All pages, one after the other.
     pub fn pages(&self) -> Vec<u8> {
         self.each_page().flat_map(|(_, payload)| *payload).collect()
