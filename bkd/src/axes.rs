@@ -15,6 +15,8 @@ const OWN_AXES: usize = 20;
 /// Numbers in the sample: enough to tell the leading directions, few enough to take a small part of the build.
 const SAMPLE_NUMBERS: usize = 1 << 21;
 const SAMPLE_ROWS: std::ops::RangeInclusive<usize> = 512..=16_384;
+/// A small tree has few axes, for which fewer rows will do; it would take longer to find them than to build the rest.
+const SAMPLE_ROWS_PER_LEAF: usize = 512;
 const ITERATIONS: usize = 5;
 /// The sample is summed in so many parts, independent of the number of threads: the result is always the same.
 const PARTS: usize = 16;
@@ -29,7 +31,7 @@ pub(crate) fn choose(vectors: &[f32], dims: usize, leaves: usize) -> Result<Axes
     // A small tree cannot use many axes, and they take room in the directory.
     let depth = leaves.next_power_of_two().trailing_zeros() as usize;
     let count = (4 * depth).min(AXES);
-    let sample = Sample::new(vectors, dims);
+    let sample = Sample::new(vectors, dims, leaves);
     let rows = if count == 0 { Vec::new() } else { principal_components(&sample, count)? };
     Ok(Axes::Principal { center: sample.center, rows })
 }
@@ -42,9 +44,12 @@ struct Sample {
 }
 
 impl Sample {
-    fn new(vectors: &[f32], dims: usize) -> Self {
+    fn new(vectors: &[f32], dims: usize, leaves: usize) -> Self {
         let available = vectors.len() / dims;
-        let wanted = (SAMPLE_NUMBERS / dims).clamp(*SAMPLE_ROWS.start(), *SAMPLE_ROWS.end()).min(available);
+        let wanted = (SAMPLE_NUMBERS / dims)
+            .min(leaves.saturating_mul(SAMPLE_ROWS_PER_LEAF))
+            .clamp(*SAMPLE_ROWS.start(), *SAMPLE_ROWS.end())
+            .min(available);
         let mut rows = Vec::with_capacity(wanted * dims);
         for row in 0..wanted {
             let at = row * available / wanted;

@@ -16,7 +16,7 @@ use crate::pg::buffer::{ExclusivePage, Page, SharedPage, Strategy};
 use crate::pg::index::{FileEnd, Index};
 use crate::pg::interrupts::check_for_interrupts;
 use crate::pg::report::OrRaise;
-use crate::pg::wal::WalRecord;
+use crate::pg::wal::{self, WalRecord};
 use crate::types::error::raise_with_detail;
 
 /// A chain to which rows are appended.
@@ -90,8 +90,8 @@ fn append_to_tail(index: Index, part: Part, chain: Chain, item: &[u8]) -> bool {
     if chain.is_empty() || item.len() > PAYLOAD {
         return false;
     }
-    let tail = ExclusivePage::read(index, chain.tail);
-    let header = tail.header().map_err(|error| error.at_block(chain.tail)).or_raise(index);
+    let mut tail = ExclusivePage::read(index, chain.tail);
+    let header = tail.header_alone().map_err(|error| error.at_block(chain.tail)).or_raise(index);
     let Some(header) = header else { return false };
     let is_tail = header.kind == part.kind()
         && header.owner == chain.owner
@@ -100,13 +100,7 @@ fn append_to_tail(index: Index, part: Part, chain: Chain, item: &[u8]) -> bool {
     if !is_tail || header.used as usize + item.len() > PAYLOAD {
         return false;
     }
-    let mut record = WalRecord::begin(index);
-    record.change(&tail, |header, payload| {
-        let start = header.used as usize;
-        payload[start..start + item.len()].copy_from_slice(item);
-        header.used += item.len() as u32;
-    });
-    record.commit();
+    wal::append(index, &mut tail, header, item);
     true
 }
 

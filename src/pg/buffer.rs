@@ -262,11 +262,23 @@ impl ExclusivePage {
 
     /// Our header, or `None` if the page was never written.
     pub fn header(&self) -> bkd::Result<Option<PageHeader>> {
-        // SAFETY: a pinned page.
-        if unsafe { pg_sys::PageIsNew(self.locked.page.as_ptr().cast()) } {
+        if self.is_new() {
             return Ok(None);
         }
         PageHeader::read(self).map(Some)
+    }
+
+    /// The same without a look at the payload's checksum.
+    pub fn header_alone(&self) -> bkd::Result<Option<PageHeader>> {
+        if self.is_new() {
+            return Ok(None);
+        }
+        PageHeader::read_alone(self).map(Some)
+    }
+
+    fn is_new(&self) -> bool {
+        // SAFETY: a pinned page.
+        unsafe { pg_sys::PageIsNew(self.locked.page.as_ptr().cast()) }
     }
 
     pub(super) fn buffer(&self) -> pg_sys::Buffer {

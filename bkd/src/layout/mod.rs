@@ -4,8 +4,9 @@
 //! [`PAYLOAD`] bytes that belong to one of the page kinds below. The payload starts on a cache line and is a multiple
 //! of 64 bytes long, so that 64-byte chunks of codes never cross a page. Behind the bytes in use a page is zeros.
 //!
-//! Every page has a checksum ([`set_checksum`]), also where Postgres itself writes none: bounds are computed from these
-//! bytes, and a bit that changed on disk must not change an answer.
+//! Every page has two checksums ([`set_checksum`]), also where Postgres itself writes none: bounds are computed from these
+//! bytes, and a bit that changed on disk must not change an answer. One is of the payload, one of the header that has the first: so who
+//! appends to a page extends the one and computes the other, and need not look at all that is there already.
 //!
 //! Numbers are little-endian; the engine is compiled for little-endian machines only.
 
@@ -15,6 +16,8 @@ pub mod fine;
 pub mod leaf;
 pub mod meta;
 pub mod tids;
+
+use std::ops::Range;
 
 use crate::{Error, Result};
 
@@ -37,13 +40,12 @@ pub const NO_BLOCK: u32 = u32::MAX;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"kdtr");
 
-/// Where the checksum lies. It has been there since version 2 and stays there, so that an unknown version and a damaged
-/// version number can be told apart.
-const CHECKSUM: std::ops::Range<usize> = HEADER_OFFSET + 28..HEADER_OFFSET + 32;
-/// What Postgres changes by itself at the start of a page, its position in the log and its own checksum, is not covered.
-const COVERED_FROM: usize = 10;
-/// Where our header has the number of payload bytes in use.
-const USED: usize = HEADER_OFFSET + 24;
+/// Where the header's checksum lies. It has been there since version 2 and stays there, so that an unknown version and a
+/// damaged version number can be told apart.
+const HEADER_CHECKSUM: Range<usize> = PAYLOAD_OFFSET - 4..PAYLOAD_OFFSET;
+/// What it covers: both headers, but for what Postgres changes by itself at the start of a page, its position in the log and
+/// its own checksum.
+const HEADER_COVERED: Range<usize> = 10..HEADER_CHECKSUM.start;
 
 const _: () = assert!(PAYLOAD.is_multiple_of(CHUNK));
 #[cfg(target_endian = "big")]
@@ -95,15 +97,17 @@ pub struct PageHeader {
     pub next: u32,
     /// Payload bytes in use.
     pub used: u32,
+    /// Their checksum.
+    pub checksum: u32,
 }
 
 impl PageHeader {
     /// The header of an empty page that no other follows yet.
     pub fn new(kind: PageKind, owner: u64, sequence: u32) -> Self {
-        PageHeader { kind, closed: false, owner, sequence, next: NO_BLOCK, used: 0 }
+        PageHeader { kind, closed: false, owner, sequence, next: NO_BLOCK, used: 0, checksum: 0 }
     }
 
-    /// Writes the header into a page, without a checksum.
+    /// Writes the header into a page, without a checksum of itself.
     pub fn write(&self, page: &mut [u8; PAGE_SIZE]) {
         let header = &mut page[HEADER_OFFSET..PAYLOAD_OFFSET];
         header.fill(0);
@@ -115,35 +119,40 @@ impl PageHeader {
         header[16..20].copy_from_slice(&self.sequence.to_le_bytes());
         header[20..24].copy_from_slice(&self.next.to_le_bytes());
         header[24..28].copy_from_slice(&self.used.to_le_bytes());
+        header[28..32].copy_from_slice(&self.checksum.to_le_bytes());
     }
 
     /// Reads the header of a page and validates the page.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] if the page is not one of ours, its checksum is wrong, or its header contradicts itself;
+    /// [`Error::Corrupt`] if the page is not one of ours, a checksum is wrong, or the header contradicts itself;
     /// [`Error::Version`] if it is of another format version.
     pub fn read(page: &[u8; PAGE_SIZE]) -> Result<Self> {
+        let header = Self::read_alone(page)?;
+        if header.checksum != crc32fast::hash(&payload(page)[..header.used as usize]) {
+            return Err(Error::corrupt("page has a wrong checksum"));
+        }
+        Ok(header)
+    }
+
+    /// The same without a look at the payload: for who appends to it.
+    ///
+    /// # Errors
+    /// As [`PageHeader::read`].
+    pub fn read_alone(page: &[u8; PAGE_SIZE]) -> Result<Self> {
         let header = &page[HEADER_OFFSET..PAYLOAD_OFFSET];
-        if header[..4] != MAGIC.to_le_bytes() {
+        let u32_at = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes"));
+        if u32_at(0) != MAGIC {
             return Err(Error::corrupt("page is not a kdtree page"));
         }
         let version = u16::from_le_bytes([header[4], header[5]]);
-        if version != FORMAT_VERSION && (version < FIRST_WITH_CHECKSUM || is_checksum_right(page)) {
+        let is_checksum_right = page[HEADER_CHECKSUM] == header_checksum(page).to_le_bytes();
+        if version != FORMAT_VERSION && (version < FIRST_WITH_CHECKSUM || is_checksum_right) {
             return Err(Error::Version(version));
         }
-        if !is_checksum_right(page) {
-            return Err(Error::corrupt("page has a wrong checksum"));
+        if !is_checksum_right {
+            return Err(Error::corrupt("page header has a wrong checksum"));
         }
-        Self::read_unchecked(page)
-    }
-
-    /// Reads the header of a page whose checksum is known to be right.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`] if the header contradicts itself.
-    pub fn read_unchecked(page: &[u8; PAGE_SIZE]) -> Result<Self> {
-        let header = &page[HEADER_OFFSET..PAYLOAD_OFFSET];
-        let u32_at = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes"));
         let Some(kind) = PageKind::from_byte(header[6]) else {
             return Err(Error::corrupt(format!("page has unknown kind {}", header[6])));
         };
@@ -158,7 +167,16 @@ impl PageHeader {
             sequence: u32_at(16),
             next: u32_at(20),
             used,
+            checksum: u32_at(28),
         })
+    }
+
+    /// Notes that these bytes were put behind the payload in use.
+    pub fn appended(&mut self, bytes: &[u8]) {
+        let mut hasher = crc32fast::Hasher::new_with_initial(self.checksum);
+        hasher.update(bytes);
+        self.checksum = hasher.finalize();
+        self.used += bytes.len() as u32;
     }
 
     /// Whether a page is the one which a pointer promised: quick, for pages that mostly are. What is wrong with the others,
@@ -190,24 +208,23 @@ impl PageHeader {
 /// The first format version whose pages have a checksum.
 const FIRST_WITH_CHECKSUM: u16 = 2;
 
-/// Computes the checksum of a page and writes it into the header. The last thing to be done to a page that was changed.
+/// Computes the checksums of a page (CRC-32: any damage to up to 32 neighbouring bits changes it) and writes them into the
+/// header: the last thing to be done to a page that was changed.
 pub fn set_checksum(page: &mut [u8; PAGE_SIZE]) {
-    let checksum = checksum(page);
-    page[CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
+    let used = u32::from_le_bytes(page[HEADER_OFFSET + 24..][..4].try_into().expect("four bytes"));
+    let checksum = crc32fast::hash(&payload(page)[..(used as usize).min(PAYLOAD)]);
+    page[HEADER_OFFSET + 28..][..4].copy_from_slice(&checksum.to_le_bytes());
+    set_header_checksum(page);
 }
 
-fn is_checksum_right(page: &[u8; PAGE_SIZE]) -> bool {
-    page[CHECKSUM] == checksum(page).to_le_bytes()
+/// The same if the header knows the payload's checksum.
+pub fn set_header_checksum(page: &mut [u8; PAGE_SIZE]) {
+    let checksum = header_checksum(page);
+    page[HEADER_CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
 }
 
-/// CRC-32 of the page up to the end of the payload in use: any damage to up to 32 neighbouring bits changes it.
-fn checksum(page: &[u8; PAGE_SIZE]) -> u32 {
-    let used = u32::from_le_bytes(page[USED..USED + 4].try_into().expect("four bytes")) as usize;
-    let end = PAYLOAD_OFFSET + used.min(PAYLOAD);
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&page[COVERED_FROM..CHECKSUM.start]);
-    hasher.update(&page[CHECKSUM.end..end]);
-    hasher.finalize()
+fn header_checksum(page: &[u8; PAGE_SIZE]) -> u32 {
+    crc32fast::hash(&page[HEADER_COVERED])
 }
 
 /// Whether a page is zeros behind the payload in use, as it was written. Nobody reads these bytes.
@@ -234,14 +251,11 @@ mod tests {
     #[test]
     fn header_round_trips_and_notices_damage() {
         let mut page = [0u8; PAGE_SIZE];
-        let header = PageHeader {
-            closed: true,
-            next: 17,
-            used: PAYLOAD as u32,
-            ..PageHeader::new(PageKind::Delta, 42, 3)
-        };
+        let mut header = PageHeader { closed: true, next: 17, ..PageHeader::new(PageKind::Delta, 42, 3) };
+        header.appended(&[0; 5000]);
+        header.appended(&[0; PAYLOAD - 5000]);
         header.write(&mut page);
-        set_checksum(&mut page);
+        set_header_checksum(&mut page);
         assert_eq!(PageHeader::read(&page), Ok(header));
         assert_eq!(header.expect(PageKind::Delta, 42, 3), Ok(()));
         for (kind, owner, sequence) in
@@ -259,10 +273,10 @@ mod tests {
     fn every_changed_byte_is_noticed() {
         let mut page = [0u8; PAGE_SIZE];
         page[PAYLOAD_OFFSET..PAYLOAD_OFFSET + 300].fill(0x5a);
-        let header = PageHeader { used: 300, ..PageHeader::new(PageKind::Delta, 42, 3) };
-        header.write(&mut page);
+        PageHeader { used: 300, ..PageHeader::new(PageKind::Delta, 42, 3) }.write(&mut page);
         set_checksum(&mut page);
-        for at in COVERED_FROM..PAYLOAD_OFFSET + 300 {
+        let header = PageHeader::read(&page).unwrap();
+        for at in HEADER_COVERED.start..PAYLOAD_OFFSET + 300 {
             for change in [1, 0x80, 0xff] {
                 let mut damaged = page;
                 damaged[at] ^= change;
