@@ -118,7 +118,17 @@ fn append_to_locked(index: Index, part: Part, dims: u32, item: &[u8]) {
     }
     let mut source = PageSource::with_meta_locked(index, &locked.meta);
     let owner = if chain.is_empty() { locked.meta.take_owner() } else { chain.owner };
-    let parts: Vec<&[u8]> = item.chunks(PAYLOAD).collect();
+    let old_tail = (!chain.is_empty()).then(|| ExclusivePage::read(index, chain.tail));
+    // A vector begins where there is room and continues on new pages.
+    let begun = match &old_tail {
+        Some(tail) if part == Part::Delta => {
+            let header = read_header(tail, chain.tail, part.kind(), owner, chain.pages - 1).or_raise(index);
+            item.len().min(PAYLOAD - header.used as usize)
+        }
+        _ => 0,
+    };
+    let (begun, rest) = item.split_at(begun);
+    let parts: Vec<&[u8]> = rest.chunks(PAYLOAD).collect();
     let pages: Vec<ExclusivePage> = parts.iter().map(|_| source.page()).collect();
     let (first, last) = (pages[0].block(), pages[pages.len() - 1].block());
     let create = |record: &mut WalRecord, position: usize| {
@@ -147,9 +157,13 @@ fn append_to_locked(index: Index, part: Part, dims: u32, item: &[u8]) {
     let mut record = WalRecord::begin(index);
     create(&mut record, 0);
     locked.log(&mut record);
-    let old_tail = (!chain.is_empty()).then(|| ExclusivePage::read(index, chain.tail));
     if let Some(old_tail) = &old_tail {
-        record.change(old_tail, |header, _| header.next = first);
+        record.change(old_tail, |header, payload| {
+            let start = header.used as usize;
+            payload[start..start + begun.len()].copy_from_slice(begun);
+            header.used += begun.len() as u32;
+            header.next = first;
+        });
     }
     record.commit();
 }

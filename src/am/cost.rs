@@ -117,7 +117,7 @@ fn scan_cost(meta: &Meta, costs: &Unit) -> f64 {
     let segments: f64 = meta.segments.iter().map(|segment| coarse_pages(segment, visited)).sum();
     let chain_pages = f64::from(meta.delta.pages) + f64::from(meta.sealing.pages);
     let layout = DeltaLayout::new(meta.dims as usize);
-    let vectors = chain_pages * layout.per_page as f64 / layout.pages_per_item as f64;
+    let vectors = (layout.items(meta.delta.pages) + layout.items(meta.sealing.pages)) as f64;
     (segments + chain_pages) * costs.page * PAGE_SHARE + vectors * costs.operator
 }
 

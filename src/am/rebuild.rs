@@ -18,7 +18,7 @@ use crate::pg::index::Index;
 use crate::pg::threads::maintenance_threads;
 
 /// Vectors from which on threads are worth their start.
-const PARALLEL_VECTORS: usize = 50_000;
+const PARALLEL_VECTORS: usize = 10_000;
 
 /// Segments that are being written.
 pub struct Rebuild {

@@ -112,7 +112,8 @@ fn begin(index: Index) -> Option<Meta> {
     if chain.is_empty() {
         return None;
     }
-    Rebuild::reserve(meta, Work::Seal, vectors_of(chain, meta.dims as usize), 0, 1)?;
+    let vectors = DeltaLayout::new(meta.dims as usize).items(chain.pages);
+    Rebuild::reserve(meta, Work::Seal, vectors, 0, 1)?;
     // The chain may have grown since anybody looked; the lock on its last page keeps it as it is.
     let tail = cut.then(|| ExclusivePage::read(index, chain.tail));
     if cut {
@@ -125,10 +126,4 @@ fn begin(index: Index) -> Option<Meta> {
     }
     record.commit();
     Some(locked.meta)
-}
-
-/// Vectors of a delta chain, at most.
-fn vectors_of(chain: Chain, dims: usize) -> u64 {
-    let layout = DeltaLayout::new(dims);
-    u64::from(chain.pages) * layout.per_page as u64 / layout.pages_per_item as u64
 }

@@ -1,40 +1,50 @@
 //! Chains: pages linked by `next`, to which inserts append.
 //!
-//! The delta chain holds raw vectors with their row addresses; a vector that is larger than a page continues on the
-//! pages that follow in the chain. The lists of rows without a place in distance order hold addresses only, as in [`super::tids`].
+//! The delta chain holds raw vectors with their row addresses, one after the other without regard to pages: what does not fit
+//! on a page continues on the next, and every page but the last is full. The lists of rows without a place in distance order hold
+//! addresses only, as in [`super::tids`].
 
 use super::{tids, PageHeader, Payload, PAYLOAD};
 use crate::{Error, Result, Tid};
 
-/// How raw vectors lie in the pages of a delta chain.
+/// How raw vectors lie in a delta chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeltaLayout {
     dims: usize,
-    /// Items that start on a page: one if an item fills a page or more.
-    pub per_page: usize,
-    /// Pages that an item takes: more than one only if it is larger than a page.
-    pub pages_per_item: usize,
 }
 
 /// Bytes before the vector of a delta item: the row's address, padded so that the vector is aligned.
 const DELTA_PREFIX: usize = 8;
 
+// Items are multiples of the prefix, and so are pages: a row address never lies on two pages.
+const _: () = assert!(PAYLOAD.is_multiple_of(DELTA_PREFIX));
+
 impl DeltaLayout {
     /// The layout for vectors of so many dimensions (1 to [`crate::MAX_DIMS`]).
     pub fn new(dims: usize) -> Self {
-        let item = DELTA_PREFIX + dims * 4;
-        DeltaLayout { dims, per_page: (PAYLOAD / item).max(1), pages_per_item: item.div_ceil(PAYLOAD) }
+        DeltaLayout { dims }
     }
 
     /// Bytes of an item.
     pub fn item(&self) -> usize {
-        DELTA_PREFIX + self.dims * 4
+        (DELTA_PREFIX + self.dims * 4).next_multiple_of(DELTA_PREFIX)
+    }
+
+    /// Items on so many pages, at most.
+    pub fn items(&self, pages: u32) -> u64 {
+        u64::from(pages) * PAYLOAD as u64 / self.item() as u64
+    }
+
+    /// Where on a page the first item starts that starts there, if it were long enough.
+    fn first(&self, sequence: u32) -> usize {
+        let (start, item) = (u64::from(sequence) * PAYLOAD as u64, self.item() as u64);
+        (start.next_multiple_of(item) - start) as usize
     }
 
     /// Writes an item, [`DeltaLayout::item`] bytes long.
     pub fn write(&self, item: &mut [u8], tid: Tid, vector: &[f32]) {
         assert_eq!((item.len(), vector.len()), (self.item(), self.dims));
-        item[..DELTA_PREFIX].fill(0);
+        item.fill(0);
         tid.write(item);
         for (bytes, value) in item[DELTA_PREFIX..].chunks_exact_mut(4).zip(vector) {
             bytes.copy_from_slice(&value.to_le_bytes());
@@ -53,7 +63,7 @@ impl DeltaLayout {
 
     /// Copies the vector of an item.
     pub fn vector(&self, item: &[u8], into: &mut [f32]) {
-        for (value, bytes) in into.iter_mut().zip(item[DELTA_PREFIX..self.item()].chunks_exact(4)) {
+        for (value, bytes) in into.iter_mut().zip(item[DELTA_PREFIX..].chunks_exact(4)) {
             *value = f32::from_le_bytes(bytes.try_into().expect("four bytes"));
         }
     }
@@ -74,14 +84,8 @@ pub fn delta_items(
     payload: &Payload,
     mut each: impl FnMut(usize, Tid),
 ) {
-    if layout.pages_per_item > 1 {
-        if (header.sequence as usize).is_multiple_of(layout.pages_per_item) {
-            each(0, layout.tid(payload));
-        }
-        return;
-    }
-    for slot in 0..(header.used as usize / layout.item()).min(layout.per_page) {
-        let at = slot * layout.item();
+    let used = (header.used as usize).min(PAYLOAD);
+    for at in (layout.first(header.sequence)..used.saturating_sub(DELTA_PREFIX - 1)).step_by(layout.item()) {
         each(at, layout.tid(&payload[at..]));
     }
 }
@@ -90,52 +94,56 @@ pub fn delta_items(
 pub struct DeltaReader {
     layout: DeltaLayout,
     vector: Vec<f32>,
-    /// The parts so far of an item that takes several pages.
-    parts: Vec<u8>,
+    /// The beginning of an item that goes on on the next page.
+    begun: Vec<u8>,
 }
 
 impl DeltaReader {
     /// A reader of vectors of so many dimensions.
     pub fn new(dims: usize) -> Self {
-        DeltaReader { layout: DeltaLayout::new(dims), vector: vec![0.0; dims], parts: Vec::new() }
+        DeltaReader { layout: DeltaLayout::new(dims), vector: vec![0.0; dims], begun: Vec::new() }
     }
 
     /// Calls `each` with the row address and the vector of every item that ends on this page and is not dead.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] if an item that takes several pages has not the length that it must have.
+    /// [`Error::Corrupt`] if the item that goes on here did not begin as it must have.
     pub fn page(
         &mut self,
         header: &PageHeader,
         payload: &Payload,
         mut each: impl FnMut(Tid, &[f32]),
     ) -> Result<()> {
-        let layout = self.layout;
-        if layout.pages_per_item == 1 {
-            delta_items(&layout, header, payload, |at, tid| {
-                if !tid.is_dead() {
-                    layout.vector(&payload[at..at + layout.item()], &mut self.vector);
-                    each(tid, &self.vector);
-                }
-            });
-            return Ok(());
+        let (layout, item) = (self.layout, self.layout.item());
+        let mut rest = &payload[..(header.used as usize).min(PAYLOAD)];
+        let first = layout.first(header.sequence);
+        let begun = (u64::from(header.sequence) * PAYLOAD as u64 % item as u64) as usize;
+        if self.begun.len() != begun {
+            return Err(Error::corrupt(format!(
+                "a vector of the delta goes on after {begun} bytes, but {} came before",
+                self.begun.len()
+            )));
         }
-        let position = header.sequence as usize % layout.pages_per_item;
-        if position == 0 {
-            self.parts.clear();
+        let mut take = |vector: &mut [f32], item: &[u8]| {
+            let tid = layout.tid(item);
+            if !tid.is_dead() {
+                layout.vector(item, vector);
+                each(tid, vector);
+            }
+        };
+        if begun > 0 {
+            let (end, after) = rest.split_at(first.min(rest.len()));
+            self.begun.extend_from_slice(end);
+            rest = after;
+            if self.begun.len() < item {
+                return Ok(());
+            }
+            take(&mut self.vector, &self.begun);
+            self.begun.clear();
         }
-        self.parts.extend_from_slice(&payload[..(header.used as usize).min(PAYLOAD)]);
-        if position + 1 < layout.pages_per_item {
-            return Ok(());
-        }
-        if self.parts.len() != layout.item() {
-            return Err(Error::corrupt(format!("a vector of the delta has {} bytes", self.parts.len())));
-        }
-        let tid = layout.tid(&self.parts);
-        if !tid.is_dead() {
-            layout.vector(&self.parts, &mut self.vector);
-            each(tid, &self.vector);
-        }
+        let mut items = rest.chunks_exact(item);
+        items.by_ref().for_each(|item| take(&mut self.vector, item));
+        self.begun.extend_from_slice(items.remainder());
         Ok(())
     }
 }
@@ -148,9 +156,6 @@ mod tests {
     fn items_round_trip() {
         for dims in [1, 2, 64, 2030, 2031, 16_000] {
             let layout = DeltaLayout::new(dims);
-            assert!(layout.per_page * layout.item() <= PAYLOAD || layout.per_page == 1);
-            assert!(layout.pages_per_item * PAYLOAD >= layout.item());
-            assert!(layout.per_page == 1 || layout.pages_per_item == 1);
             let vector: Vec<f32> = (0..dims).map(|i| i as f32 - 0.5).collect();
             let mut item = vec![0xffu8; layout.item()];
             layout.write(&mut item, Tid::new(7, 9), &vector);
@@ -160,5 +165,64 @@ mod tests {
             layout.kill(&mut item);
             assert!(layout.tid(&item).is_dead());
         }
+    }
+
+    /// The pages of a chain of so many items, as they are appended.
+    fn pages(layout: &DeltaLayout, dims: usize, count: u32) -> Vec<(PageHeader, Payload)> {
+        let mut bytes = vec![0; layout.item() * count as usize];
+        for (number, item) in (0..).zip(bytes.chunks_exact_mut(layout.item())) {
+            layout.write(item, Tid::new(number, 1), &vec![number as f32; dims]);
+        }
+        (0..)
+            .zip(bytes.chunks(PAYLOAD))
+            .map(|(sequence, part)| {
+                let mut header = PageHeader::new(super::super::PageKind::Delta, 5, sequence);
+                let mut payload = [0; PAYLOAD];
+                payload[..part.len()].copy_from_slice(part);
+                header.used = part.len() as u32;
+                (header, payload)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn items_lie_across_pages() {
+        for (dims, count) in [(1, 2000), (63, 100), (768, 30), (2030, 9), (2031, 9), (5000, 7), (16_000, 3)] {
+            let layout = DeltaLayout::new(dims);
+            let mut pages = pages(&layout, dims, count);
+            assert!(layout.items(pages.len() as u32) >= u64::from(count));
+            // Every third is removed where it starts.
+            let mut starts = 0;
+            for (header, payload) in &mut pages {
+                let mut dead = Vec::new();
+                delta_items(&layout, header, payload, |at, tid| {
+                    assert_eq!(tid.block, starts);
+                    starts += 1;
+                    dead.extend((tid.block % 3 == 1).then_some(at));
+                });
+                dead.into_iter().for_each(|at| layout.kill(&mut payload[at..]));
+            }
+            assert_eq!(starts, count);
+            let (mut reader, mut found) = (DeltaReader::new(dims), Vec::new());
+            for (header, payload) in &pages {
+                let each = |tid: Tid, vector: &[f32]| {
+                    assert!(vector.iter().all(|&x| x == tid.block as f32));
+                    found.push(tid.block);
+                };
+                reader.page(header, payload, each).unwrap();
+            }
+            assert_eq!(found, (0..count).filter(|number| number % 3 != 1).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_page_that_is_not_full_breaks_the_chain() {
+        let mut pages = pages(&DeltaLayout::new(768), 768, 10);
+        pages[1].0.used -= 8;
+        let mut reader = DeltaReader::new(768);
+        let results: Vec<_> =
+            pages.iter().map(|(header, payload)| reader.page(header, payload, |_, _| ())).collect();
+        assert!(results[..2].iter().all(Result::is_ok));
+        assert!(results[2].is_err());
     }
 }

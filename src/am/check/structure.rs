@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use bkd::layout::chain::{DeltaLayout, DeltaReader};
+use bkd::layout::chain::DeltaReader;
 use bkd::layout::meta::{Chain, Meta, Retired, SegmentEntry};
 use bkd::layout::{is_rest_zero, payload, PageHeader, PageKind};
 use bkd::{check_segment, prepare, PageRead, Placement, Tid};
@@ -234,7 +234,7 @@ impl Check<'_> {
 
 /// What the pages of a chain hold.
 enum Contents {
-    Delta(DeltaReader, DeltaLayout, bkd::Metric),
+    Delta(DeltaReader, bkd::Metric),
     List,
 }
 
@@ -242,7 +242,7 @@ impl Contents {
     fn of(kind: PageKind, meta: &Meta) -> Self {
         let dims = meta.dims as usize;
         match kind {
-            PageKind::Delta => Contents::Delta(DeltaReader::new(dims), DeltaLayout::new(dims), meta.metric),
+            PageKind::Delta => Contents::Delta(DeltaReader::new(dims), meta.metric),
             _ => Contents::List,
         }
     }
@@ -251,12 +251,7 @@ impl Contents {
         let used = header.used as usize;
         match self {
             Contents::List if used.is_multiple_of(Tid::SIZE) => Ok(()),
-            Contents::Delta(_, layout, _)
-                if layout.pages_per_item == 1 && !used.is_multiple_of(layout.item()) =>
-            {
-                Err(format!("{used} bytes are no whole number of vectors"))
-            }
-            Contents::Delta(reader, _, metric) => {
+            Contents::Delta(reader, metric) => {
                 let (mut strange, mut prepared) = (0, Vec::new());
                 let each = |_, vector: &[f32]| {
                     strange += u32::from(prepare(*metric, vector, &mut prepared) != Placement::Ranked);
