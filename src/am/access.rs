@@ -4,7 +4,7 @@ use pgrx::{pg_sys, PgSqlErrorCode};
 
 use crate::pg::index::{Lock, OpenIndex};
 use crate::pg::report::in_recovery;
-use crate::types::error::{raise, raise_with_detail};
+use crate::types::error::{raise, raise_with_detail, raise_with_hint};
 
 /// Name of the access method.
 const METHOD: &std::ffi::CStr = c"kdtree";
@@ -66,6 +66,13 @@ pub fn check_privilege(function: &str, index: pg_sys::Oid, who: Who) {
 fn check_is_ours(open: &OpenIndex) {
     // SAFETY: a catalog lookup.
     let method = unsafe { pg_sys::get_am_oid(METHOD.as_ptr(), true) };
+    if open.is_partitioned_index() {
+        raise_with_hint(
+            PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+            format!("\"{}\" is the index of a partitioned table", open.index().name()),
+            "Call the function for the indexes of its partitions.",
+        );
+    }
     if !open.is_index_of(method) {
         raise(
             PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,

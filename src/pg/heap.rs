@@ -33,8 +33,8 @@ impl OpenTable {
 impl Drop for OpenTable {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // SAFETY: we opened it. The lock stays until the transaction ends, as usual.
-            unsafe { pg_sys::table_close(self.heap, pg_sys::NoLock as i32) }
+            // SAFETY: we opened it, with this lock.
+            unsafe { pg_sys::table_close(self.heap, pg_sys::AccessShareLock as i32) }
         }
     }
 }

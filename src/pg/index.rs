@@ -177,46 +177,61 @@ pub enum Lock {
 
 /// A relation that we opened ourselves, of whatever kind.
 #[must_use]
-pub struct OpenIndex(Index);
+pub struct OpenIndex {
+    index: Index,
+    /// The lock to be let go of in the end.
+    lock: pg_sys::LOCKMODE,
+}
 
 impl OpenIndex {
     /// Opens and locks a relation, if there is one.
+    ///
+    /// The lock is held no longer than this value: who drops an index locks the table first, and a transaction that kept a lock on the
+    /// index alone and then read the table would be in a deadlock with that.
     pub fn try_open(oid: pg_sys::Oid, lock: Lock) -> Option<Self> {
+        let lock = lock as pg_sys::LOCKMODE;
         // SAFETY: the result is null or an open relation.
         unsafe {
-            let relation = pg_sys::try_relation_open(oid, lock as i32);
-            (!relation.is_null()).then(|| OpenIndex(Index::from_raw(relation)))
+            let relation = pg_sys::try_relation_open(oid, lock);
+            (!relation.is_null()).then(|| OpenIndex { index: Index::from_raw(relation), lock })
         }
     }
 
     /// Opens an index that the planner has locked already.
     pub fn open_locked(oid: pg_sys::Oid) -> Self {
+        let lock = pg_sys::NoLock as pg_sys::LOCKMODE;
         // SAFETY: an open relation is what `relation_open` returns.
-        OpenIndex(unsafe { Index::from_raw(pg_sys::relation_open(oid, pg_sys::NoLock as i32)) })
+        OpenIndex { index: unsafe { Index::from_raw(pg_sys::relation_open(oid, lock)) }, lock }
     }
 
     /// The relation; not to be used after this is dropped.
     pub fn index(&self) -> Index {
-        self.0
+        self.index
     }
 
     /// Whether the relation is an index, with storage, of this access method.
     pub fn is_index_of(&self, method: pg_sys::Oid) -> bool {
-        let class = self.0.class();
+        let class = self.index.class();
         class.relkind as u8 == pg_sys::RELKIND_INDEX && class.relam == method
+    }
+
+    /// Whether the relation is the index of a partitioned table, which has no storage.
+    pub fn is_partitioned_index(&self) -> bool {
+        self.index.class().relkind as u8 == pg_sys::RELKIND_PARTITIONED_INDEX
     }
 
     /// Whether the relation is a temporary one of another session, whose pages are out of reach.
     pub fn is_foreign_temporary(&self) -> bool {
-        self.0.class().relpersistence as u8 == pg_sys::RELPERSISTENCE_TEMP && !self.0.data().rd_islocaltemp
+        self.index.class().relpersistence as u8 == pg_sys::RELPERSISTENCE_TEMP
+            && !self.index.data().rd_islocaltemp
     }
 }
 
 impl Drop for OpenIndex {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // SAFETY: we opened it. The lock stays until the transaction ends, as usual.
-            unsafe { pg_sys::relation_close(self.0.raw(), pg_sys::NoLock as i32) }
+            // SAFETY: we opened it, with this lock.
+            unsafe { pg_sys::relation_close(self.index.raw(), self.lock) }
         }
     }
 }
