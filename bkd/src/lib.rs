@@ -40,7 +40,7 @@ pub use error::{Error, Result};
 pub use export::export;
 pub use kernels::{instruction_sets, use_instruction_set};
 pub use metric::{prepare, Metric, Placement};
-pub use query::Query;
+pub use query::{ExactKeys, Query};
 pub use search::{Everything, Hit, ScanStats, Search};
 pub use segment::Segment;
 pub use store::{MemStore, PageRead, PageSink};

@@ -11,7 +11,7 @@
 //! it was compiled). The relative error of such a sum of squares is at most (d + 2) u with u = 2^-24, the absolute error
 //! of an inner product at most (d + 1) u |q||x| (Higham, "Accuracy and Stability of Numerical Algorithms", 3.1).
 
-use crate::kernels::Kernels;
+use crate::kernels::{Floats, Kernels};
 use crate::layout::leaf::padded;
 use crate::metric::norm;
 use crate::{prepare, Metric, Placement};
@@ -60,21 +60,14 @@ impl Query {
         self.dims
     }
 
-    /// Key of a prepared vector that is known exactly.
-    pub fn bound(&self, prepared: &[f32]) -> f32 {
-        assert_eq!(prepared.len(), self.dims);
-        let floats = Kernels::get().floats();
-        let query = &self.values[..self.dims];
-        match self.metric {
-            Metric::L2 | Metric::Cosine => {
-                let raw = f64::from(floats.l2(query, prepared)).sqrt() * (1.0 - self.sum_error());
-                Scale::new(self, 0.0).key(raw as f32)
-            }
-            Metric::InnerProduct => {
-                let norm = round_up(norm(prepared));
-                let error = self.sum_error() * f64::from(self.norm) * f64::from(norm);
-                Scale::new(self, norm).key((-f64::from(floats.ip(query, prepared)) - error) as f32)
-            }
+    /// Keys of prepared vectors that are known exactly.
+    pub fn exact(&self) -> ExactKeys<'_> {
+        ExactKeys {
+            query: self,
+            values: &self.values[..self.dims],
+            floats: Kernels::get().floats(),
+            factor: 1.0 - self.sum_error(),
+            scale: Scale::new(self, 0.0),
         }
     }
 
@@ -106,6 +99,36 @@ impl Query {
     /// Relative error of our own sums over the dimensions, which run in eight lanes; generously.
     pub(crate) fn sum_error(&self) -> f64 {
         (self.dims / 8 + 16) as f64 * 2.0 * UNIT
+    }
+}
+
+/// Computes keys from vectors that are known exactly, those of the delta.
+pub struct ExactKeys<'a> {
+    query: &'a Query,
+    values: &'a [f32],
+    floats: &'static Floats,
+    factor: f64,
+    /// For distances, where it does not depend on the vector's norm.
+    scale: Scale,
+}
+
+impl ExactKeys<'_> {
+    /// The key of a vector as [`crate::prepare`] returned it.
+    #[inline]
+    pub fn key(&self, prepared: &[f32]) -> f32 {
+        assert_eq!(prepared.len(), self.values.len());
+        match self.query.metric {
+            Metric::L2 | Metric::Cosine => {
+                let raw = f64::from(self.floats.l2(self.values, prepared)).sqrt() * self.factor;
+                self.scale.key(raw as f32)
+            }
+            Metric::InnerProduct => {
+                let norm = round_up(norm(prepared));
+                let error = self.query.sum_error() * f64::from(self.query.norm) * f64::from(norm);
+                let product = f64::from(self.floats.ip(self.values, prepared));
+                Scale::new(self.query, norm).key((-product - error) as f32)
+            }
+        }
     }
 }
 

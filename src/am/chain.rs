@@ -4,16 +4,19 @@
 //! lock on the last page; only a full page, or a first item, locks the metapage exclusively. Lock order: metapage, then
 //! last page.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use bkd::layout::chain::DeltaReader;
 use bkd::layout::meta::{Chain, Meta};
 use bkd::layout::{payload, PageHeader, PageKind, Payload, NO_BLOCK, PAYLOAD};
 use bkd::{Placement, Result, Tid};
-use pgrx::PgSqlErrorCode;
+use pgrx::{pg_sys, PgSqlErrorCode};
 
 use super::meta::LockedMeta;
 use super::space::PageSource;
-use crate::pg::buffer::{ExclusivePage, Page, SharedPage, Strategy};
-use crate::pg::index::{FileEnd, Index};
+use crate::pg::buffer::{ExclusivePage, Page, RecentBuffer, SharedPage, Strategy};
+use crate::pg::index::{FileEnd, FileId, Index};
 use crate::pg::interrupts::check_for_interrupts;
 use crate::pg::report::OrRaise;
 use crate::pg::wal::{self, WalRecord};
@@ -168,12 +171,45 @@ fn append_to_locked(index: Index, part: Part, dims: u32, item: &[u8]) {
     record.commit();
 }
 
+/// Where this backend found the pages of a chain when it last read them.
+///
+/// Every scan reads the whole delta. As with the pages of segments ([`super::segments`]), it looks for them where they were, and
+/// computes the checksums of those only that are new to it or were read from disk again.
+type RecentPages = Rc<RefCell<Vec<pg_sys::Buffer>>>;
+
+/// Chains whose pages are remembered.
+const RECENT_CHAINS: usize = 32;
+
+thread_local! {
+    /// By file and owner, last used last.
+    static RECENT: RefCell<Vec<(FileId, u64, RecentPages)>> = const { RefCell::new(Vec::new()) };
+}
+
+fn recent_pages(index: Index, chain: Chain) -> RecentPages {
+    RECENT.with_borrow_mut(|chains| {
+        let is_it =
+            |(file, owner, _): &(FileId, u64, RecentPages)| (*file, *owner) == (index.file(), chain.owner);
+        let found = match chains.iter().position(is_it) {
+            Some(at) => chains.remove(at),
+            None => (index.file(), chain.owner, RecentPages::default()),
+        };
+        let pages = found.2.clone();
+        chains.push(found);
+        if chains.len() > RECENT_CHAINS {
+            chains.remove(0);
+        }
+        pages.borrow_mut().resize(chain.pages as usize, 0);
+        pages
+    })
+}
+
 /// A walk along a chain.
 pub struct Walk {
     index: Index,
     kind: PageKind,
     strategy: Strategy,
     end: FileEnd,
+    recent: Option<RecentPages>,
 }
 
 impl Walk {
@@ -183,7 +219,12 @@ impl Walk {
 
     /// A walk within a ring of buffers.
     pub fn with(index: Index, kind: PageKind, strategy: Strategy) -> Self {
-        Walk { index, kind, strategy, end: FileEnd::of(index) }
+        Walk { index, kind, strategy, end: FileEnd::of(index), recent: None }
+    }
+
+    /// A walk along a chain that this backend is going to read again.
+    fn again(index: Index, kind: PageKind, chain: Chain) -> Self {
+        Walk { recent: Some(recent_pages(index, chain)), ..Self::new(index, kind) }
     }
 
     /// Visits the pages of a chain in order, each under its share lock.
@@ -224,8 +265,29 @@ impl Walk {
     /// If the page is not the one that it should be.
     pub fn read(&self, block: u32, owner: u64, sequence: u32) -> Result<(SharedPage, PageHeader)> {
         self.end.check(block)?;
+        if let Some(recent) = &self.recent {
+            return self.read_again(&mut recent.borrow_mut()[sequence as usize], block, owner, sequence);
+        }
         let page = SharedPage::read_with(self.index, block, self.strategy);
         let header = read_header(&page, block, self.kind, owner, sequence)?;
+        Ok((page, header))
+    }
+
+    fn read_again(
+        &self,
+        recent: &mut pg_sys::Buffer,
+        block: u32,
+        owner: u64,
+        sequence: u32,
+    ) -> Result<(SharedPage, PageHeader)> {
+        let found = RecentBuffer::new(*recent);
+        let page = SharedPage::read_recent(self.index, block, &found);
+        if found.get() == *recent && PageHeader::matches(&page, self.kind, owner, sequence) {
+            let header = PageHeader::read_trusted(&page).map_err(|error| error.at_block(block))?;
+            return Ok((page, header));
+        }
+        let header = read_header(&page, block, self.kind, owner, sequence)?;
+        *recent = found.get();
         Ok((page, header))
     }
 }
@@ -237,10 +299,26 @@ pub fn read_header(page: &Page, block: u32, kind: PageKind, owner: u64, sequence
         .map_err(|error| error.at_block(block))
 }
 
-/// Reads a delta chain: calls `each` with the row address and the vector of every item that is not dead, and `pause` between
-/// pages, when none is held.
+/// Reads a delta chain for the last time: calls `each` with the row address and the vector of every item that is not dead, and
+/// `pause` between pages, when none is held.
 pub fn read_delta(
     index: Index,
+    chain: Chain,
+    dims: usize,
+    each: impl FnMut(Tid, &[f32]),
+    pause: &mut dyn FnMut(),
+) {
+    visit_delta(&Walk::new(index, PageKind::Delta), chain, dims, each, pause);
+}
+
+/// The same for a scan, after which others will follow.
+pub fn scan_delta(index: Index, chain: Chain, dims: usize, each: impl FnMut(Tid, &[f32])) {
+    let walk = Walk::again(index, PageKind::Delta, chain);
+    visit_delta(&walk, chain, dims, each, &mut check_for_interrupts);
+}
+
+fn visit_delta(
+    walk: &Walk,
     chain: Chain,
     dims: usize,
     mut each: impl FnMut(Tid, &[f32]),
@@ -249,7 +327,7 @@ pub fn read_delta(
     let mut reader = DeltaReader::new(dims);
     let visit = |block, header: &PageHeader, payload: &Payload| {
         let read = reader.page(header, payload, &mut each);
-        read.map_err(|error| error.at_block(block)).or_raise(index);
+        read.map_err(|error| error.at_block(block)).or_raise(walk.index);
     };
-    Walk::new(index, PageKind::Delta).pages_with_pauses(chain, visit, pause);
+    walk.pages_with_pauses(chain, visit, pause);
 }

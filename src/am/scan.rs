@@ -21,7 +21,7 @@ use bkd::{Everything, Placement, Query, ScanStats, Search, Segment, Tid};
 use pgrx::prelude::*;
 use pgrx::{itemptr, pg_sys, PgMemoryContexts, PgSqlErrorCode};
 
-use super::chain::{read_delta, Walk};
+use super::chain::{scan_delta, Walk};
 use super::open_scans::OpenScan;
 use super::segments::{open_all, SegmentPages};
 use super::{history, meta};
@@ -287,9 +287,10 @@ impl Step {
 /// Rows by their distance from an ordinary query.
 fn ranked(index: Index, meta: &Meta, query: Query) -> VecDeque<Step> {
     let mut delta = Vec::new();
+    let exact = query.exact();
     for chain in [meta.sealing, meta.delta] {
-        let each = |tid, vector: &[f32]| delta.push((query.bound(vector), tid));
-        read_delta(index, chain, meta.dims as usize, each, &mut check_for_interrupts);
+        let each = |tid, vector: &[f32]| delta.push((exact.key(vector), tid));
+        scan_delta(index, chain, meta.dims as usize, each);
     }
     let mut search = Search::new(query, segments(index, meta), delta);
     if let Some(rows) = history::expected_rows(index) {
@@ -303,7 +304,7 @@ fn ranked(index: Index, meta: &Meta, query: Query) -> VecDeque<Step> {
 fn all(index: Index, meta: &Meta, order: Order) -> VecDeque<Step> {
     let mut delta = Vec::new();
     for chain in [meta.sealing, meta.delta] {
-        read_delta(index, chain, meta.dims as usize, |tid, _| delta.push(tid), &mut check_for_interrupts);
+        scan_delta(index, chain, meta.dims as usize, |tid, _| delta.push(tid));
     }
     [
         Step::List(ListRows::new(index, meta.unbounded), order),

@@ -21,7 +21,7 @@ mod portable;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
 
-pub use float::{Encoded, Grid, GridSums, AXES};
+pub use float::{Encoded, Floats, Grid, GridSums, AXES};
 
 use crate::layout::leaf::LANES;
 
@@ -53,7 +53,7 @@ pub struct Kernels {
     pub name: &'static str,
     scan: unsafe fn(&[u8], usize, &[i8], &Threshold, &mut [Survivors]),
     dots: unsafe fn(&[u8], &[i8], &mut Dots),
-    floats: float::Floats,
+    floats: Floats,
 }
 
 impl Kernels {
@@ -95,7 +95,7 @@ impl Kernels {
     }
 
     /// The loops over floating-point numbers.
-    pub fn floats(&self) -> &float::Floats {
+    pub fn floats(&self) -> &Floats {
         &self.floats
     }
 }

@@ -153,6 +153,16 @@ impl PageHeader {
         if !is_checksum_right {
             return Err(Error::corrupt("page header has a wrong checksum"));
         }
+        Self::read_trusted(page)
+    }
+
+    /// The same without a look at any checksum: for a page that was read and validated before, and only changed in memory since.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if the header contradicts itself.
+    pub fn read_trusted(page: &[u8; PAGE_SIZE]) -> Result<Self> {
+        let header = &page[HEADER_OFFSET..PAYLOAD_OFFSET];
+        let u32_at = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes"));
         let Some(kind) = PageKind::from_byte(header[6]) else {
             return Err(Error::corrupt(format!("page has unknown kind {}", header[6])));
         };

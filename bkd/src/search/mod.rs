@@ -87,7 +87,7 @@ pub struct Search<S> {
 }
 
 impl<S: PageRead> Search<S> {
-    /// Starts a search. `delta` holds keys from [`Query::bound`]. Nothing is read before the first [`Search::next`].
+    /// Starts a search. `delta` holds keys from [`Query::exact`]. Nothing is read before the first [`Search::next`].
     ///
     /// # Panics
     /// If a segment's dimensions or metric are not the query's.

@@ -155,7 +155,7 @@ impl Index {
     }
 
     pub fn search(&self, query: &Query) -> Search<&MemStore> {
-        let delta = self.delta.iter().map(|(vector, tid)| (query.bound(vector), *tid)).collect();
+        let delta = self.delta.iter().map(|(vector, tid)| (query.exact().key(vector), *tid)).collect();
         Search::new(query.clone(), self.stores(), delta)
     }
 
