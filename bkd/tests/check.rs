@@ -493,13 +493,15 @@ fn damaged_directories_are_named() {
 #[test]
 fn most_changes_of_a_bit_are_found() {
     const TRIES: usize = 400;
+    /// A random number below another.
+    type Below<'a> = dyn FnMut(usize) -> usize + 'a;
     for dims in [4, 24, 64, 200] {
         let mut built = segment_of(Metric::L2, dims, 950);
         let segment = built.segment.clone();
         let place = Place(&segment);
         let mut random = random(7);
         let mut below = |end: usize| ((random() + 1.0) / 2.0 * end as f32) as usize % end;
-        let mut share = |of: &mut dyn FnMut(usize, usize, &mut dyn FnMut(usize) -> usize) -> (u32, usize)| {
+        let mut share = |of: &dyn Fn(usize, usize, &mut Below) -> (u32, usize)| {
             let found = (0..TRIES).filter(|_| {
                 let (leaf, vector) = (below(9), below(LEAF_SIZE));
                 let (page, at) = of(leaf, vector, &mut below);
@@ -508,25 +510,25 @@ fn most_changes_of_a_bit_are_found() {
             });
             found.count() as f64 / TRIES as f64
         };
-        let header = share(&mut |leaf, _, below| place.header(leaf, below(CHUNK)));
-        let low = share(&mut |leaf, _, below| {
+        let header = share(&|leaf, _, below| place.header(leaf, below(CHUNK)));
+        let low = share(&|leaf, _, below| {
             let (page, at) = place.grid(leaf, below(dims), false);
             (page, at + below(4))
         });
-        let step = share(&mut |leaf, _, below| {
+        let step = share(&|leaf, _, below| {
             let (page, at) = place.grid(leaf, below(dims), true);
             (page, at + below(4))
         });
-        let norm = share(&mut |leaf, vector, below| {
+        let norm = share(&|leaf, vector, below| {
             let (page, at) = place.norm(leaf, vector);
             (page, at + below(2))
         });
-        let residual = share(&mut |leaf, vector, below| {
+        let residual = share(&|leaf, vector, below| {
             let (page, at) = place.residual(leaf, vector);
             (page, at + below(2))
         });
-        let code = share(&mut |leaf, vector, below| place.code(leaf, vector, below(dims)));
-        let fine = share(&mut |leaf, vector, below| {
+        let code = share(&|leaf, vector, below| place.code(leaf, vector, below(dims)));
+        let fine = share(&|leaf, vector, below| {
             place.fine(leaf * LEAF_SIZE + vector, below(dims.next_multiple_of(8) / 2))
         });
         println!(
