@@ -6,6 +6,7 @@
 
 use rayon::prelude::*;
 
+use crate::build::zeros;
 use crate::kernels::{Kernels, AXES};
 use crate::segment::columns;
 use crate::{Axes, Result};
@@ -25,15 +26,38 @@ const NEGLIGIBLE: f64 = 1e-10;
 
 /// Chooses the axes for a tree of so many leaves.
 pub(crate) fn choose(vectors: &[f32], dims: usize, leaves: usize) -> Result<Axes> {
-    if dims <= OWN_AXES {
+    if are_own(dims) {
         return Ok(Axes::Own);
     }
     // A small tree cannot use many axes, and they take room in the directory.
     let depth = leaves.next_power_of_two().trailing_zeros() as usize;
     let count = (4 * depth).min(AXES);
-    let sample = Sample::new(vectors, dims, leaves);
-    let rows = if count == 0 { Vec::new() } else { principal_components(&sample, count)? };
-    Ok(Axes::Principal { center: sample.center, rows })
+    let mut sample = Sample::new(vectors, dims, leaves)?;
+    let center = std::mem::take(&mut sample.center);
+    let rows = if count == 0 { Vec::new() } else { principal_components(sample, count)? };
+    Ok(Axes::Principal { center, rows })
+}
+
+/// Whether vectors of so many dimensions have boxes on their own axes.
+pub(crate) fn are_own(dims: usize) -> bool {
+    dims <= OWN_AXES
+}
+
+/// The most axes that a tree can have.
+pub(crate) fn most(dims: usize) -> usize {
+    dims.min(AXES)
+}
+
+/// Memory for choosing axes: the most that it can be, and what it takes for each vector of the sample beside the vector.
+pub(crate) fn sample_bytes(dims: usize) -> (usize, usize) {
+    if are_own(dims) {
+        return (0, 0);
+    }
+    let rows = (SAMPLE_NUMBERS / dims).clamp(*SAMPLE_ROWS.start(), *SAMPLE_ROWS.end());
+    let coordinates = AXES * size_of::<f32>();
+    // Sums of parts in single precision; their total, directions and rotated directions in double.
+    let sums = AXES * dims * (PARTS * size_of::<f32>() + 3 * size_of::<f64>());
+    (rows * (dims * size_of::<f32>() + 2 * coordinates) + sums, 2 * coordinates)
 }
 
 /// Evenly spaced vectors, centred.
@@ -44,16 +68,16 @@ struct Sample {
 }
 
 impl Sample {
-    fn new(vectors: &[f32], dims: usize, leaves: usize) -> Self {
+    fn new(vectors: &[f32], dims: usize, leaves: usize) -> Result<Self> {
         let available = vectors.len() / dims;
         let wanted = (SAMPLE_NUMBERS / dims)
             .min(leaves.saturating_mul(SAMPLE_ROWS_PER_LEAF))
             .clamp(*SAMPLE_ROWS.start(), *SAMPLE_ROWS.end())
             .min(available);
-        let mut rows = Vec::with_capacity(wanted * dims);
-        for row in 0..wanted {
+        let mut rows = zeros(wanted * dims)?;
+        for (row, into) in rows.chunks_exact_mut(dims).enumerate() {
             let at = row * available / wanted;
-            rows.extend_from_slice(&vectors[at * dims..(at + 1) * dims]);
+            into.copy_from_slice(&vectors[at * dims..][..dims]);
         }
         let mut mean = vec![0f64; dims];
         for row in rows.chunks_exact(dims) {
@@ -67,7 +91,7 @@ impl Sample {
                 *x -= center;
             }
         }
-        Sample { dims, center, rows }
+        Ok(Sample { dims, center, rows })
     }
 
     /// Coordinates of all rows on the directions, [`AXES`] a row.
@@ -111,23 +135,23 @@ impl Sample {
     }
 }
 
-fn principal_components(sample: &Sample, count: usize) -> Result<Vec<f32>> {
+fn principal_components(mut sample: Sample, count: usize) -> Result<Vec<f32>> {
     let dims = sample.dims;
     // Scaled, so that squares of large or small data neither overflow nor vanish.
     let largest = sample.rows.iter().fold(0f32, |largest, x| largest.max(x.abs()));
     if largest < 1e-30 {
         return Ok(Vec::new());
     }
-    let scaled = Sample { dims, center: Vec::new(), rows: sample.rows.iter().map(|x| x / largest).collect() };
+    sample.rows.iter_mut().for_each(|x| *x /= largest);
     let mut random = SplitMix(0x6b64_7472_6565);
     let mut directions: Vec<f64> = (0..count * dims).map(|_| random.next()).collect();
     orthonormalise(&mut directions, dims);
     let mut coordinates = Vec::new();
     for iteration in 0..=ITERATIONS {
         let single: Vec<f32> = directions.iter().map(|&x| x as f32).collect();
-        coordinates = scaled.project(&single)?;
+        coordinates = sample.project(&single)?;
         if iteration < ITERATIONS {
-            directions = scaled.weighted_sums(&coordinates, directions.len() / dims);
+            directions = sample.weighted_sums(&coordinates, directions.len() / dims);
             orthonormalise(&mut directions, dims);
             if directions.is_empty() {
                 return Ok(Vec::new());

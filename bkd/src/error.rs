@@ -15,6 +15,8 @@ pub enum Error {
     Cancelled,
     /// A size exceeds what the format can hold.
     TooLarge(String),
+    /// So many bytes were not to be had.
+    OutOfMemory(usize),
 }
 
 impl Error {
@@ -45,6 +47,7 @@ impl fmt::Display for Error {
             ),
             Error::Cancelled => write!(f, "cancelled"),
             Error::TooLarge(what) => write!(f, "{what}"),
+            Error::OutOfMemory(bytes) => write!(f, "out of memory: {bytes} bytes were wanted"),
         }
     }
 }

@@ -33,7 +33,7 @@ mod store;
 mod testing;
 mod tid;
 
-pub use build::{build, BuildOptions, Input, Progress};
+pub use build::{build, BuildMemory, BuildOptions, Input, Progress};
 pub use check::{check_segment, Finding, RowCheck};
 pub use directory::{Axes, Directory, Extent, LeafTable};
 pub use error::{Error, Result};

@@ -68,19 +68,19 @@ fn builds_do_not_depend_on_threads() {
 
 #[test]
 fn builds_stop() {
-    const DIMS: usize = 4;
-    /// A batch is 64 leaves, here of at most 4 chunks each: less than two pages.
-    const PAGES_OF_A_BATCH: usize = 3;
-    let (vectors, tids) = example(20_000, DIMS);
+    const DIMS: usize = 200;
+    /// More than are encoded before the first are written.
+    const COUNT: usize = 50_000;
+    let (vectors, tids) = example(COUNT, DIMS);
     let input = Input { metric: Metric::L2, dims: DIMS, vectors: &vectors, slack: None, tids: &tids };
     let options = BuildOptions { leaf_size: Some(16), ..BuildOptions::default() };
 
     let progress = Progress::default();
     let mut sink = Sink::default();
     build(&input, &options, &progress, &mut sink).unwrap();
-    assert_eq!(progress.vectors_done.load(Ordering::Relaxed), 20_000);
+    assert_eq!(progress.vectors_done.load(Ordering::Relaxed), COUNT as u64);
     let leaf_pages = sink.pages.iter().filter(|(kind, _)| *kind == PageKind::Leaf).count();
-    assert!(leaf_pages > 20);
+    assert!(leaf_pages > 1000);
 
     // Before it begins.
     let progress = Progress::default();
@@ -90,12 +90,12 @@ fn builds_stop() {
     assert_eq!(sink.pages.len(), 0);
 
     // In the middle.
-    for after in [1, 2, 10, leaf_pages / 2] {
+    for after in [1, 2, 10, leaf_pages / 3] {
         let progress = Progress::default();
         let mut sink = Sink { cancel: Some((after, &progress)), ..Sink::default() };
         assert_eq!(build(&input, &options, &progress, &mut sink), Err(Error::Cancelled));
-        assert!(sink.pages.len() < after + PAGES_OF_A_BATCH, "{} pages after {after}", sink.pages.len());
-        assert!(progress.vectors_done.load(Ordering::Relaxed) < 20_000);
+        assert!(sink.pages.len() <= after + 1, "{} pages after {after}", sink.pages.len());
+        assert!(progress.vectors_done.load(Ordering::Relaxed) < COUNT as u64);
     }
 
     // By a sink that cannot go on.

@@ -4,21 +4,25 @@
 //! A table that fills the memory many times would become many segments, and every scan looks into each. So after every
 //! [`SEGMENTS_PER_DOUBLING`] segments of an index the memory is allowed to double.
 
-use bkd::{Input, Metric, Tid};
+use std::collections::TryReserveError;
+
+use bkd::{BuildMemory, Input, Metric, Tid};
 use pgrx::PgSqlErrorCode;
 
 use super::options;
+use crate::pg::threads;
 use crate::types::error::raise_with_detail;
 
 /// Segments after which a build may use twice as much memory.
 const SEGMENTS_PER_DOUBLING: usize = 16;
 /// A segment of fewer vectors is not worth having, however little memory there is.
-const MIN_VECTORS: usize = 2000;
+const MIN_VECTORS: usize = 500;
 
 /// The most vectors that a new segment is built of at once, for an index that has so many segments.
 pub fn batch_limit(dims: usize, segments: usize) -> usize {
-    let vectors = (options::maintenance_bytes() / bytes_per_vector(dims)).max(MIN_VECTORS);
-    (vectors << (segments / SEGMENTS_PER_DOUBLING)).min(u32::MAX as usize)
+    let memory = BuildMemory::new(dims, threads::most_maintenance_threads());
+    let bytes = options::maintenance_bytes().saturating_mul(1 << (segments / SEGMENTS_PER_DOUBLING));
+    memory.vectors_within(bytes).clamp(MIN_VECTORS, u32::MAX as usize)
 }
 
 /// A set of prepared vectors with their row addresses.
@@ -45,8 +49,8 @@ impl Batch {
 
     /// Makes room for one more. Rust would abort, and Postgres with it, where this raises an error.
     fn reserve(&mut self) {
-        let room = self.vectors.try_reserve(self.dims);
-        if room.and(self.slack.try_reserve(1)).and(self.tids.try_reserve(1)).is_err() {
+        let room = grow(&mut self.vectors, self.dims);
+        if room.and(grow(&mut self.slack, 1)).and(grow(&mut self.tids, 1)).is_err() {
             raise_with_detail(
                 PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
                 "out of memory",
@@ -82,8 +86,11 @@ impl Batch {
     }
 }
 
-/// Memory that building a segment takes for each vector, about: the vector itself, its projections, its codes, its row address,
-/// and what sorting it takes.
-fn bytes_per_vector(dims: usize) -> usize {
-    4 * dims + 128 + dims / 2 + 8 + 8 + 16 + 4
+/// Makes room for more. A vector would double, to much more than the limit that its length keeps to; growing by an eighth is
+/// still linear in all.
+fn grow<T>(vec: &mut Vec<T>, more: usize) -> Result<(), TryReserveError> {
+    if vec.capacity() - vec.len() >= more {
+        return Ok(());
+    }
+    vec.try_reserve_exact(more.max(vec.len() / 8))
 }

@@ -66,6 +66,11 @@ fn raise_engine_error(index: Index, error: Error) -> ! {
             format!("index \"{name}\" cannot hold this"),
             what,
         ),
+        Error::OutOfMemory(bytes) => crate::types::error::raise_with_detail(
+            PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
+            "out of memory",
+            format!("Failed on request of {bytes} bytes while building index \"{name}\"."),
+        ),
         // Only an interrupt cancels the engine's work, and that raises an error of its own.
         Error::Cancelled => unreachable!("the engine was cancelled without an error"),
     }

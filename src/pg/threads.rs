@@ -21,10 +21,15 @@ const BACKLOG: usize = 64;
 
 /// How many threads a maintenance command may use.
 pub fn maintenance_threads() -> usize {
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+    most_maintenance_threads().min(cores)
+}
+
+/// The same on a machine of many cores. Costs nothing to ask.
+pub fn most_maintenance_threads() -> usize {
     // SAFETY: a setting of this backend, read on its main thread.
     let helpers = unsafe { pg_sys::max_parallel_maintenance_workers }.max(0) as usize;
-    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
-    (helpers + 1).min(cores)
+    helpers + 1
 }
 
 /// Runs `work` in a pool of `threads` threads, while the calling thread receives what it sends.

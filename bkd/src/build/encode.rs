@@ -1,19 +1,18 @@
 //! From a leaf's vectors to its bytes: the grid, the two planes of nibbles, what each of them loses.
 
-use super::{Coordinates, Input};
+use super::{zeros, Coordinates, Input};
 use crate::kernels::{Encoded, Kernels};
 use crate::layout::fine::FineLayout;
 use crate::layout::leaf::{padded, LeafHeader, LeafLayout, GROUP, LANES};
 use crate::layout::CHUNK;
 use crate::query::{round_up, UNIT};
+use crate::Result;
 
 /// A leaf, ready for the pages.
 pub(super) struct EncodedLeaf {
     pub vectors: u32,
     /// Its part of the coarse stream, in whole chunks.
     pub stream: Vec<u8>,
-    /// Its fine records.
-    pub fine: Vec<u8>,
     /// Its box on the axes, and how far it extends beyond them.
     pub low: Vec<f32>,
     pub high: Vec<f32>,
@@ -23,21 +22,35 @@ pub(super) struct EncodedLeaf {
 /// Steps smaller than this are taken as none: single precision would not compute with them.
 pub(crate) const SMALLEST_STEP: f32 = 1e-30;
 
-pub(super) fn encode_leaf(input: &Input<'_>, coordinates: &Coordinates<'_>, ids: &[u32]) -> EncodedLeaf {
+/// Encodes the vectors `ids` as a leaf, whose fine records go where they are kept until all leaves are written.
+pub(super) fn encode_leaf(
+    input: &Input<'_>,
+    coordinates: &Coordinates<'_>,
+    ids: &[u32],
+    fine_records: &mut [u8],
+) -> Result<EncodedLeaf> {
     let padded = padded(input.dims);
     let grid = Grid::around(input, ids, padded);
     let floats = Kernels::get().floats();
+    let layout = LeafLayout::new(input.dims);
+    let record = FineLayout::new(input.dims).record;
 
-    let mut codes = vec![0u8; ids.len() * padded];
+    let mut stream = zeros(layout.leaf_chunks(ids.len()) * CHUNK)?;
+    let (prefix, blocks) = stream.split_at_mut(layout.prefix_chunks() * CHUNK);
+    let block_bytes = layout.block_chunks() * CHUNK;
+    let mut codes = vec![0u8; padded];
     let mut vector = vec![0f32; padded];
-    let losses: Vec<Encoded> = ids
-        .iter()
-        .zip(codes.chunks_exact_mut(padded))
-        .map(|(&id, codes)| {
-            vector[..input.dims].copy_from_slice(input.vector(id));
-            floats.encode(&vector, &grid.low, &grid.step, &grid.inverse, codes)
-        })
-        .collect();
+    let mut losses: Vec<Encoded> = Vec::with_capacity(ids.len());
+    for ((at, &id), record) in ids.iter().enumerate().zip(fine_records.chunks_exact_mut(record)) {
+        vector[..input.dims].copy_from_slice(input.vector(id));
+        losses.push(floats.encode(&vector, &grid.low, &grid.step, &grid.inverse, &mut codes));
+        let (block, lane) = (at / LANES, at % LANES);
+        let chunks = blocks[block * block_bytes + CHUNK..][..block_bytes - CHUNK].chunks_exact_mut(CHUNK);
+        for ((chunk, fine), codes) in chunks.zip(record.chunks_exact_mut(4)).zip(codes.chunks_exact(GROUP)) {
+            pack(codes, |code| code >> 4, &mut chunk[lane * 4..][..4]);
+            pack(codes, |code| code & 15, fine);
+        }
+    }
 
     // Residuals get a little more than the double-precision sums may have lost.
     let residuals = |square: fn(&Encoded) -> f64| -> Vec<f64> {
@@ -48,6 +61,15 @@ pub(super) fn encode_leaf(input: &Input<'_>, coordinates: &Coordinates<'_>, ids:
     let coarse = Codes::above(&residuals(|loss| loss.coarse));
     let fine = Codes::above(&residuals(|loss| loss.fine));
     let norms = Codes::below(&losses.iter().map(|loss| loss.norm).collect::<Vec<_>>());
+    for (at, record) in fine_records.chunks_exact_mut(record).enumerate() {
+        let head = &mut blocks[at / LANES * block_bytes..][..CHUNK];
+        let lane = at % LANES * 2;
+        head[lane..][..2].copy_from_slice(&norms.codes[at].to_le_bytes());
+        head[2 * LANES + lane..][..2].copy_from_slice(&coarse.codes[at].to_le_bytes());
+        let (_, tail) = record.split_at_mut(record.len() - 2);
+        tail.copy_from_slice(&fine.codes[at].to_le_bytes());
+    }
+
     let largest = |of: fn(&Encoded) -> f64| losses.iter().map(of).fold(0.0, f64::max);
     let header = LeafHeader {
         vectors: ids.len() as u32,
@@ -60,16 +82,10 @@ pub(super) fn encode_leaf(input: &Input<'_>, coordinates: &Coordinates<'_>, ids:
         code_norm: round_up(largest(|loss| loss.codes).sqrt()),
         norm_max: round_up(largest(|loss| loss.norm)),
     };
-
+    header.write(prefix);
+    grid.write(&mut prefix[CHUNK..]);
     let (low, high, beyond) = bounding_box(input, coordinates, ids);
-    EncodedLeaf {
-        vectors: ids.len() as u32,
-        stream: stream(input.dims, &header, &grid, &codes, &norms.codes, &coarse.codes),
-        fine: fine_records(input.dims, &codes, &fine.codes),
-        low,
-        high,
-        beyond,
-    }
+    Ok(EncodedLeaf { vectors: ids.len() as u32, stream, low, high, beyond })
 }
 
 /// The range of every dimension, cut into 255 steps.
@@ -97,6 +113,16 @@ impl Grid {
         step.resize(padded, 0.0);
         let inverse = step.iter().map(|&step| if step > 0.0 { 1.0 / step } else { 0.0 }).collect();
         Grid { low, step, inverse }
+    }
+
+    /// Eight lower ends and eight steps a chunk.
+    fn write(&self, chunks: &mut [u8]) {
+        let grid = self.low.chunks_exact(GROUP).zip(self.step.chunks_exact(GROUP));
+        for (chunk, (low, step)) in chunks.chunks_exact_mut(CHUNK).zip(grid) {
+            for (bytes, value) in chunk.chunks_exact_mut(4).zip(low.iter().chain(step)) {
+                bytes.copy_from_slice(&value.to_le_bytes());
+            }
+        }
     }
 }
 
@@ -158,55 +184,9 @@ fn bounding_box(input: &Input<'_>, coordinates: &Coordinates<'_>, ids: &[u32]) -
     (low, high, beyond)
 }
 
-/// The leaf's part of the coarse stream, see [`crate::layout::leaf`].
-fn stream(
-    dims: usize,
-    header: &LeafHeader,
-    grid: &Grid,
-    codes: &[u8],
-    norms: &[u16],
-    residuals: &[u16],
-) -> Vec<u8> {
-    let layout = LeafLayout::new(dims);
-    let padded = padded(dims);
-    let mut stream = vec![0u8; layout.leaf_chunks(norms.len()) * CHUNK];
-    header.write(&mut stream);
-    let (prefix, blocks) = stream.split_at_mut(layout.prefix_chunks() * CHUNK);
-    let chunks = prefix[CHUNK..].chunks_exact_mut(CHUNK);
-    for (chunk, (low, step)) in chunks.zip(grid.low.chunks_exact(GROUP).zip(grid.step.chunks_exact(GROUP))) {
-        for (bytes, value) in chunk.chunks_exact_mut(4).zip(low.iter().chain(step)) {
-            bytes.copy_from_slice(&value.to_le_bytes());
-        }
-    }
-    let vectors = codes.chunks_exact(padded).zip(norms.iter().zip(residuals));
-    for (at, (codes, (norm, residual))) in vectors.enumerate() {
-        let (block, lane) = (at / LANES, at % LANES);
-        let block = &mut blocks[block * layout.block_chunks() * CHUNK..][..layout.block_chunks() * CHUNK];
-        block[lane * 2..][..2].copy_from_slice(&norm.to_le_bytes());
-        block[2 * LANES + lane * 2..][..2].copy_from_slice(&residual.to_le_bytes());
-        for (chunk, codes) in block[CHUNK..].chunks_exact_mut(CHUNK).zip(codes.chunks_exact(GROUP)) {
-            pack(codes, |code| code >> 4, &mut chunk[lane * 4..][..4]);
-        }
-    }
-    stream
-}
-
-fn fine_records(dims: usize, codes: &[u8], residuals: &[u16]) -> Vec<u8> {
-    let layout = FineLayout::new(dims);
-    let mut records = vec![0u8; residuals.len() * layout.record];
-    let vectors = codes.chunks_exact(padded(dims)).zip(residuals);
-    for (record, (codes, residual)) in records.chunks_exact_mut(layout.record).zip(vectors) {
-        let (nibbles, tail) = record.split_at_mut(layout.record - 2);
-        for (bytes, codes) in nibbles.chunks_exact_mut(4).zip(codes.chunks_exact(GROUP)) {
-            pack(codes, |code| code & 15, bytes);
-        }
-        tail.copy_from_slice(&residual.to_le_bytes());
-    }
-    records
-}
-
 /// Packs a nibble of each of eight codes into four bytes: the first four low, the others high.
-fn pack(codes: &[u8], nibble: fn(u8) -> u8, into: &mut [u8]) {
+#[inline]
+fn pack(codes: &[u8], nibble: impl Fn(u8) -> u8, into: &mut [u8]) {
     for (at, byte) in into.iter_mut().enumerate() {
         *byte = nibble(codes[at]) | nibble(codes[at + 4]) << 4;
     }

@@ -1,6 +1,7 @@
 //! Turning a set of vectors into the pages of a segment: choose axes, split at medians, encode the leaves, write.
 
 mod encode;
+mod memory;
 mod pages;
 mod split;
 
@@ -9,6 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub(crate) use encode::SMALLEST_STEP;
 use encode::{encode_leaf, EncodedLeaf};
+use memory::batch_leaves;
+pub(crate) use memory::zeros;
+pub use memory::BuildMemory;
 use pages::{ChunkPages, RecordPages};
 use rayon::prelude::*;
 use split::split;
@@ -87,15 +91,12 @@ fn default_leaf_size(dims: usize) -> usize {
     }
 }
 
-/// Leaves encoded between two writes.
-const BATCH: usize = 64;
-
 /// Builds a segment in the current rayon pool and appends its pages to `sink` in the order of their sequence numbers.
 ///
 /// The caller completes the returned directory with the extents in which the pages came to lie.
 ///
 /// # Errors
-/// [`Error::Cancelled`], [`Error::TooLarge`], or what the sink returns.
+/// [`Error::Cancelled`], [`Error::TooLarge`], [`Error::OutOfMemory`], or what the sink returns.
 ///
 /// # Panics
 /// If there is no vector, or the lengths in `input` do not match.
@@ -123,32 +124,48 @@ pub fn build(
     let coordinates = Coordinates::new(input, &axes)?;
     progress.check()?;
 
-    let mut order: Vec<u32> = (0..count as u32).collect();
+    let mut order: Vec<u32> = zeros(count)?;
+    order.iter_mut().zip(0..).for_each(|(at, vector)| *at = vector);
     split(&mut order, &coordinates.values, coordinates.axes, leaf_size, progress)?;
 
-    let mut writer = Writer::new(dims, coordinates.axes, leaves);
-    let leaves: Vec<&[u32]> = order.chunks(leaf_size).collect();
+    // The fine plane follows the whole coarse stream, so it waits here.
+    let record = FineLayout::new(dims).record;
+    let mut fine: Vec<u8> = zeros(count * record)?;
+    let mut writer = Writer::new(coordinates.axes, leaves);
+    let at_once = batch_leaves(dims, leaf_size, rayon::current_num_threads());
     let mut encoded: Vec<EncodedLeaf> = Vec::new();
-    for batch in leaves.chunks(BATCH) {
+    let batches = order.chunks(at_once * leaf_size).zip(fine.chunks_mut(at_once * leaf_size * record));
+    for (order, fine) in batches {
         let done = std::mem::take(&mut encoded);
         let (written, next) = rayon::join(
-            || writer.write(done, sink),
+            || writer.write(done, progress, sink),
             || {
-                let encode = |ids: &&[u32]| {
-                    let leaf = encode_leaf(input, &coordinates, ids);
+                let leaves = order.par_chunks(leaf_size).zip(fine.par_chunks_mut(leaf_size * record));
+                let encode = |(ids, fine): (&[u32], &mut [u8])| {
+                    progress.check()?;
+                    let leaf = encode_leaf(input, &coordinates, ids, fine);
                     progress.vectors_done.fetch_add(ids.len() as u64, Ordering::Relaxed);
                     leaf
                 };
-                batch.par_iter().map(encode).collect()
+                leaves.map(encode).collect::<Result<Vec<EncodedLeaf>>>()
             },
         );
         written?;
         progress.check()?;
-        encoded = next;
+        encoded = next?;
     }
-    writer.write(encoded, sink)?;
-    let tids = order.iter().map(|&at| input.tids[at as usize]);
-    let leaves = writer.finish(tids, sink)?;
+    writer.write(encoded, progress, sink)?;
+    let leaves = writer.finish(sink)?;
+    let mut records = RecordPages::new(PageKind::Fine, record);
+    fine.chunks_exact(record).try_for_each(|record| records.append(record, sink))?;
+    records.finish(sink)?;
+    let mut addresses = RecordPages::new(PageKind::Tids, Tid::SIZE);
+    for &at in &order {
+        let mut address = [0; Tid::SIZE];
+        input.tids[at as usize].write(&mut address);
+        addresses.append(&address, sink)?;
+    }
+    addresses.finish(sink)?;
     let max_norm = (0..count as u32)
         .into_par_iter()
         .map(|at| norm(input.vector(at)) + f64::from(input.slack(at)))
@@ -189,7 +206,7 @@ impl<'a> Coordinates<'a> {
         let floats = Kernels::get().floats();
         let columns = columns(rows, input.dims)?;
         let vectors = input.vectors.par_chunks_exact(input.dims);
-        let mut values = vec![0f32; input.tids.len() * count];
+        let mut values: Vec<f32> = zeros(input.tids.len() * count)?;
         if count > 0 {
             values.par_chunks_exact_mut(count).zip(vectors.clone()).for_each(|(into, vector)| {
                 let mut coordinates = [0.0; AXES];
@@ -197,11 +214,11 @@ impl<'a> Coordinates<'a> {
                 into.copy_from_slice(&coordinates[..count]);
             });
         }
-        let lengths: Vec<f64> = vectors
-            .map(|vector| {
-                vector.iter().zip(center).map(|(&x, &c)| (f64::from(x) - f64::from(c)).powi(2)).sum::<f64>()
-            })
-            .collect();
+        let mut lengths: Vec<f64> = zeros(input.tids.len())?;
+        lengths.par_iter_mut().zip(vectors).for_each(|(length, vector)| {
+            let square = |(&x, &c): (&f32, &f32)| (f64::from(x) - f64::from(c)).powi(2);
+            *length = vector.iter().zip(center).map(square).sum::<f64>();
+        });
         let slack = |at: usize| f64::from(input.slack(at as u32));
         let radius = lengths.iter().enumerate().map(|(at, length)| length.sqrt() + slack(at));
         let radius = radius.fold(0.0, f64::max);
@@ -226,45 +243,35 @@ impl<'a> Coordinates<'a> {
     }
 }
 
-/// Puts encoded leaves on pages. The coarse stream leaves at once, what follows it in the segment waits.
+/// Puts the coarse stream of encoded leaves on pages and collects their boxes.
 struct Writer {
     coarse: ChunkPages,
-    fine: RecordPages,
     /// Leaf by leaf, axis by axis.
     boxes: Vec<EncodedLeaf>,
     axes: usize,
 }
 
 impl Writer {
-    fn new(dims: usize, axes: usize, leaves: usize) -> Self {
-        let fine = FineLayout::new(dims);
-        Writer {
-            coarse: ChunkPages::new(),
-            fine: RecordPages::new(PageKind::Fine, fine.record),
-            boxes: Vec::with_capacity(leaves),
-            axes,
-        }
+    fn new(axes: usize, leaves: usize) -> Self {
+        Writer { coarse: ChunkPages::new(), boxes: Vec::with_capacity(leaves), axes }
     }
 
-    fn write(&mut self, leaves: Vec<EncodedLeaf>, sink: &mut (dyn PageSink + Send)) -> Result<()> {
+    fn write(
+        &mut self,
+        leaves: Vec<EncodedLeaf>,
+        progress: &Progress,
+        sink: &mut (dyn PageSink + Send),
+    ) -> Result<()> {
         for mut leaf in leaves {
+            progress.check()?;
             self.coarse.append(&std::mem::take(&mut leaf.stream), sink)?;
-            self.fine.append(&std::mem::take(&mut leaf.fine));
             self.boxes.push(leaf);
         }
         Ok(())
     }
 
-    fn finish(self, tids: impl Iterator<Item = Tid>, sink: &mut (dyn PageSink + Send)) -> Result<LeafTable> {
+    fn finish(self, sink: &mut (dyn PageSink + Send)) -> Result<LeafTable> {
         self.coarse.finish(sink)?;
-        self.fine.finish(sink)?;
-        let mut addresses = RecordPages::new(PageKind::Tids, Tid::SIZE);
-        for tid in tids {
-            let mut record = [0; Tid::SIZE];
-            tid.write(&mut record);
-            addresses.append(&record);
-        }
-        addresses.finish(sink)?;
         let by_axis = |of: fn(&EncodedLeaf) -> &Vec<f32>| -> Vec<f32> {
             (0..self.axes).flat_map(|axis| self.boxes.iter().map(move |leaf| of(leaf)[axis])).collect()
         };

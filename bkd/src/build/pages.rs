@@ -38,31 +38,34 @@ impl ChunkPages {
     }
 }
 
-/// Collects records of one length, none of which crosses a page.
+/// Writes records of one length, none of which crosses a page.
 pub(super) struct RecordPages {
     kind: PageKind,
     record: usize,
-    per_page: usize,
-    bytes: Vec<u8>,
+    page: Box<Payload>,
+    used: usize,
 }
 
 impl RecordPages {
     pub(super) fn new(kind: PageKind, record: usize) -> Self {
-        RecordPages { kind, record, per_page: PAYLOAD / record, bytes: Vec::new() }
+        RecordPages { kind, record, page: Box::new([0; PAYLOAD]), used: 0 }
     }
 
-    /// Appends whole records.
-    pub(super) fn append(&mut self, records: &[u8]) {
-        debug_assert!(records.len().is_multiple_of(self.record));
-        self.bytes.extend_from_slice(records);
+    pub(super) fn append(&mut self, record: &[u8], sink: &mut (dyn PageSink + Send)) -> Result<()> {
+        debug_assert_eq!(record.len(), self.record);
+        self.page[self.used..self.used + record.len()].copy_from_slice(record);
+        self.used += record.len();
+        if self.used + self.record > PAYLOAD {
+            sink.append(self.kind, &self.page, self.used)?;
+            self.page.fill(0);
+            self.used = 0;
+        }
+        Ok(())
     }
 
     pub(super) fn finish(self, sink: &mut (dyn PageSink + Send)) -> Result<()> {
-        let mut page = Box::new([0; PAYLOAD]);
-        for records in self.bytes.chunks(self.per_page * self.record) {
-            page.fill(0);
-            page[..records.len()].copy_from_slice(records);
-            sink.append(self.kind, &page, records.len())?;
+        if self.used > 0 {
+            sink.append(self.kind, &self.page, self.used)?;
         }
         Ok(())
     }

@@ -1,0 +1,108 @@
+//! How much memory a build takes, so that callers can keep to a limit.
+
+use super::default_leaf_size;
+use crate::layout::fine::FineLayout;
+use crate::layout::leaf::LeafLayout;
+use crate::layout::CHUNK;
+use crate::{axes, Error, Result, Tid};
+
+/// Bytes of encoded leaves that are made before they are written, unless that is too few leaves for all threads.
+const BATCH_BYTES: usize = 4 << 20;
+/// Leaves of a batch for every thread, so that none waits long for another.
+const LEAVES_PER_THREAD: usize = 2;
+/// What encoding a leaf notes of each of its vectors: losses, residuals and codes.
+const SCRATCH: usize = 80;
+/// What is small, or not ours: stacks, pages on their way to the sink, what the allocator keeps.
+const OTHER: usize = 1 << 20;
+
+/// Leaves that are encoded between two writes.
+pub(super) fn batch_leaves(dims: usize, leaf_size: usize, threads: usize) -> usize {
+    (BATCH_BYTES / stream_bytes(dims, leaf_size).max(1)).max(LEAVES_PER_THREAD * threads)
+}
+
+/// Bytes of a leaf in the coarse stream.
+fn stream_bytes(dims: usize, vectors: usize) -> usize {
+    LeafLayout::new(dims).leaf_chunks(vectors) * CHUNK
+}
+
+/// The memory that [`crate::build()`] takes at its peak, its input included, with leaves of the default size.
+///
+/// Some of it grows with every vector, some only up to a point. There are two peaks: choosing axes, for which a sample of the
+/// vectors is copied, and encoding.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildMemory {
+    /// Of the input, for each vector.
+    input: usize,
+    choosing: Phase,
+    encoding: Phase,
+}
+
+/// Memory beside the input.
+#[derive(Clone, Copy, Debug)]
+struct Phase {
+    per_vector: usize,
+    /// What comes on top for each vector, and the most that this can be.
+    more: usize,
+    most: usize,
+}
+
+impl BuildMemory {
+    /// For vectors of so many dimensions, built on so many threads.
+    pub fn new(dims: usize, threads: usize) -> Self {
+        let vector = dims * size_of::<f32>();
+        let leaf_size = default_leaf_size(dims);
+        // What a block, a grid and a directory entry come to for each vector of a full leaf; what encoding notes of it.
+        let stream = stream_bytes(dims, leaf_size).div_ceil(leaf_size);
+        let boxes = axes::most(dims) * 4 * size_of::<f32>() / leaf_size;
+        // Projections, and for inner products what they leave out.
+        let coordinates = if axes::are_own(dims) { 0 } else { (axes::most(dims) + 1) * size_of::<f32>() };
+        let batches = 2 * batch_leaves(dims, leaf_size, threads) * stream_bytes(dims, leaf_size);
+        let (sample, working) = axes::sample_bytes(dims);
+        BuildMemory {
+            input: vector + size_of::<f32>() + size_of::<Tid>(),
+            choosing: Phase { per_vector: 0, more: vector + working, most: sample },
+            encoding: Phase {
+                per_vector: coordinates + size_of::<u32>() + FineLayout::new(dims).record + boxes,
+                more: stream,
+                most: batches + threads * leaf_size * SCRATCH,
+            },
+        }
+    }
+
+    /// Bytes for so many vectors.
+    pub fn of(&self, vectors: usize) -> usize {
+        let input = self.input.saturating_mul(vectors);
+        input.saturating_add(self.beside_input(vectors))
+    }
+
+    /// The part of [`BuildMemory::of`] that is not the input.
+    pub fn beside_input(&self, vectors: usize) -> usize {
+        self.choosing.of(vectors).max(self.encoding.of(vectors)).saturating_add(OTHER)
+    }
+
+    /// The most vectors for which so many bytes are enough.
+    pub fn vectors_within(&self, bytes: usize) -> usize {
+        let bytes = bytes.saturating_sub(OTHER);
+        let within = |phase: Phase| {
+            let each = self.input + phase.per_vector;
+            (bytes / (each + phase.more)).max(bytes.saturating_sub(phase.most) / each)
+        };
+        within(self.choosing).min(within(self.encoding))
+    }
+}
+
+impl Phase {
+    fn of(&self, vectors: usize) -> usize {
+        self.per_vector
+            .saturating_mul(vectors)
+            .saturating_add(self.more.saturating_mul(vectors).min(self.most))
+    }
+}
+
+/// Zeros, or an error where Rust would end the process.
+pub(crate) fn zeros<T: Clone + Default>(count: usize) -> Result<Vec<T>> {
+    // Asked for and given back. Zeroed memory comes from the system untouched, but not with an error.
+    let asked = Vec::<T>::new().try_reserve_exact(count);
+    asked.map_err(|_| Error::OutOfMemory(count.saturating_mul(size_of::<T>())))?;
+    Ok(vec![T::default(); count])
+}
