@@ -20,7 +20,7 @@ mod casts;
 mod compare;
 pub mod distance;
 mod functions;
-mod kernels;
+pub mod kernels;
 mod text;
 mod typmod;
 
