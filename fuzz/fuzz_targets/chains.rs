@@ -10,8 +10,11 @@ use bkd::{Tid, MAX_DIMS};
 use kdvector_fuzz::Damage;
 use libfuzzer_sys::fuzz_target;
 
-/// One, a few, as many as just fill a page, more than one page, as many as there can be.
+/// One, a few, as many as just fill a page, one more, several pages, as many as there can be.
 const DIMS: [usize; 7] = [1, 3, 64, 2030, 2031, 4100, MAX_DIMS];
+
+/// Bytes of an item before its vector.
+const PREFIX: usize = 8;
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -25,61 +28,61 @@ struct Input {
 }
 
 fuzz_target!(|input: Input| {
-    let layout = DeltaLayout::new(DIMS[usize::from(input.dims) % DIMS.len()]);
-    let items = usize::from(input.items % 64) / layout.pages_per_item + 1;
-    let mut pages = delta(&layout, items);
-    let count = pages.len();
+    let dims = DIMS[usize::from(input.dims) % DIMS.len()];
+    let layout = DeltaLayout::new(dims);
+    let items = usize::from(input.items) % (4 * PAYLOAD / layout.item() + 3);
+    let mut pages = delta(&layout, dims, items);
+    let count = pages.len().max(1);
     for (page, damage) in &input.damages {
-        damage.apply(&mut pages[usize::from(*page) % count].1);
+        if let Some((_, payload)) = pages.get_mut(usize::from(*page) % count) {
+            damage.apply(payload);
+        }
     }
     for &(page, used) in &input.used {
-        pages[usize::from(page) % count].0.used = u32::from(used) % (PAYLOAD as u32 + 1);
+        if let Some((header, _)) = pages.get_mut(usize::from(page) % count) {
+            header.used = u32::from(used) % (PAYLOAD as u32 + 1);
+        }
     }
     for (header, _) in &mut pages {
         header.sequence += u32::from(input.first);
     }
     let honest = input.damages.is_empty() && input.used.is_empty() && input.first == 0;
-    let read = read(&layout, &pages);
+    let read = read(&layout, dims, &pages);
     assert!(!honest || read == Ok(items), "{read:?}");
 });
 
 /// A chain of items, all of whose elements are 1.
-fn delta(layout: &DeltaLayout, items: usize) -> Vec<(PageHeader, Payload)> {
-    let mut bytes = Vec::new();
-    let mut pages = Vec::new();
-    let mut item = vec![0; layout.item()];
-    let vector = vec![1.0; (layout.item() - 8) / 4];
-    for row in 0..items {
-        layout.write(&mut item, Tid::new(row as u32 + 1, 1), &vector);
-        bytes.extend_from_slice(&item);
-        let full = bytes.len() / layout.item() == layout.per_page || row + 1 == items;
-        if full {
-            for part in bytes.chunks(PAYLOAD) {
-                let mut header = PageHeader::new(PageKind::Delta, 5, pages.len() as u32);
-                header.used = part.len() as u32;
-                let mut payload: Payload = [0; PAYLOAD];
-                payload[..part.len()].copy_from_slice(part);
-                pages.push((header, payload));
-            }
-            bytes.clear();
-        }
+fn delta(layout: &DeltaLayout, dims: usize, items: usize) -> Vec<(PageHeader, Payload)> {
+    let mut bytes = vec![0; layout.item() * items];
+    let vector = vec![1.0; dims];
+    for (row, item) in bytes.chunks_exact_mut(layout.item()).enumerate() {
+        layout.write(item, Tid::new(row as u32 + 1, 1), &vector);
     }
-    pages
+    let page = |(sequence, part): (usize, &[u8])| {
+        let mut header = PageHeader::new(PageKind::Delta, 5, sequence as u32);
+        header.used = part.len() as u32;
+        let mut payload: Payload = [0; PAYLOAD];
+        payload[..part.len()].copy_from_slice(part);
+        (header, payload)
+    };
+    bytes.chunks(PAYLOAD).enumerate().map(page).collect()
 }
 
 /// Reads the pages in every way; returns how many vectors there were.
-fn read(layout: &DeltaLayout, pages: &[(PageHeader, Payload)]) -> bkd::Result<usize> {
-    let dims = (layout.item() - 8) / 4;
+fn read(layout: &DeltaLayout, dims: usize, pages: &[(PageHeader, Payload)]) -> bkd::Result<usize> {
     let mut reader = DeltaReader::new(dims);
     let mut vectors = 0;
     for (header, payload) in pages {
-        delta_items(layout, header, payload, |at, tid| assert_eq!(tid, layout.tid(&payload[at..])));
+        delta_items(layout, header, payload, |at, tid| {
+            assert!(at + PREFIX <= header.used as usize);
+            assert_eq!(tid, layout.tid(&payload[at..]));
+        });
         list_items(header, payload, |slot, tid| assert_eq!(tid, tids::get(payload, slot)));
         reader.page(header, payload, |_, vector| {
             assert_eq!(vector.len(), dims);
             vectors += 1;
         })?;
-        assert!(vectors <= pages.len() * layout.per_page);
+        assert!(vectors as u64 <= layout.items(header.sequence + 1));
     }
     Ok(vectors)
 }
