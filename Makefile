@@ -12,7 +12,7 @@ target = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 python = $(target)/venv/bin/python
 
 .DEFAULT_GOAL := build
-.PHONY: build install uninstall installcheck test demo demo-psql demo-clean bench clean help
+.PHONY: build install uninstall installcheck test fuzz demo demo-psql demo-clean bench clean help
 
 build: ## build the release library (the default)
 	scripts/build.sh
@@ -30,6 +30,9 @@ installcheck: ## run the regression SQL against a running server (PGHOST, PGPORT
 test: ## build and run every test; the last line counts them
 	scripts/bootstrap.sh tests
 	$(python) scripts/run_tests.py
+
+fuzz: ## fuzz all that reads bytes from clients and disks, target by target [SECONDS=600]
+	scripts/fuzz.sh $(or $(SECONDS),600)
 
 demo: ## one million vectors, then images: the main job shown on a private server
 	scripts/bootstrap.sh base

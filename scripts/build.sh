@@ -10,7 +10,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 release=${CARGO_TARGET_DIR:-$root/target}/release
 stamp=$release/.built-for
-sources=("$root"/Cargo.{toml,lock} "$root/bkd/Cargo.toml" "$root/src" "$root/bkd/src")
+sources=("$root"/Cargo.{toml,lock} "$root"/{bkd,vector-format}/Cargo.toml "$root"/{,bkd/,vector-format/}src)
 
 pg_config=$("$root/scripts/pg_config.sh")
 major=$("$pg_config" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')

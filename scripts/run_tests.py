@@ -26,7 +26,7 @@ from pgcluster import Cluster
 LOGS = target_dir() / "test-logs"
 TIMEOUT = 1500  # seconds; nothing but a hanging test takes that long
 SHOWN_LINES = 60
-PACKAGES = ("bkd", "kdvector")
+PACKAGES = ("bkd", "vector-format", "kdvector")
 
 
 @dataclass

@@ -4,6 +4,7 @@
 //! Postgres' memory, buffers and locks lives in [`pg`]; the index itself is the crate `bkd`, which knows nothing of Postgres.
 
 mod am;
+mod instruction_set;
 mod pg;
 mod types;
 
@@ -14,5 +15,7 @@ pgrx::pg_module_magic!();
 /// Called by Postgres when it loads the library.
 #[pg_guard]
 extern "C-unwind" fn _PG_init() {
+    // Before the prefix of its name is reserved.
+    instruction_set::register();
     am::options::register();
 }

@@ -1,11 +1,10 @@
-//! Binary form, as in `COPY ... (FORMAT binary)` and binary parameters.
-//!
-//! Big-endian: `int2` number of dimensions, `int2` unused and zero, then a `float4` per element.
+//! Binary form, as in `COPY ... (FORMAT binary)` and binary parameters, read and written by [`vector_format::binary`].
 
 use pgrx::datum::Internal;
 use pgrx::{pg_extern, pg_sys, PgSqlErrorCode};
+use vector_format::{binary, Error};
 
-use super::{check_dims, check_element, check_expected_dims, Vector, VectorArg, PREFIX};
+use super::{expected_dims, OrRaise, Vector, VectorArg};
 use crate::types::error::raise;
 
 /// `vector_recv(internal, oid, integer)`
@@ -15,45 +14,47 @@ fn vector_recv(message: Internal, _type: pg_sys::Oid, typmod: i32) -> Vector {
         raise(PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED, "message must not be null");
     };
     // SAFETY: a receive function's first argument is the message; only Postgres can pass an `internal`.
-    let message: pg_sys::StringInfo = message.cast_mut_ptr();
-    // SAFETY: as above.
-    let [dims, unused] = unsafe { take(message, PREFIX) }.as_chunks().0 else {
-        unreachable!("two numbers were taken")
-    };
-    let (dims, unused) = (i16::from_be_bytes(*dims), i16::from_be_bytes(*unused));
-    check_dims(dims.max(0) as usize);
-    check_expected_dims(typmod, dims as usize);
-    if unused != 0 {
-        raise(PgSqlErrorCode::ERRCODE_DATA_EXCEPTION, format!("expected unused to be 0, not {unused}"));
+    let message = unsafe { Message::new(message.cast_mut_ptr()) };
+    let parsed = binary::parse(message.rest(), expected_dims(typmod));
+    if matches!(parsed, Err(Error::Truncated)) {
+        // This is Postgres' to report, with its own error.
+        message.skip(message.rest().len() + 1);
     }
-    let mut vector = Vector::zeroed(dims as usize);
-    // SAFETY: as above.
-    let elements = unsafe { take(message, size_of_val(vector.as_mut_slice())) }.as_chunks().0;
-    for (element, bytes) in vector.as_mut_slice().iter_mut().zip(elements) {
-        *element = f32::from_be_bytes(*bytes);
-        check_element(*element);
-    }
-    vector
+    let (elements, length) = parsed.or_raise();
+    message.skip(length);
+    Vector::from_slice(&elements)
 }
 
 /// `vector_send(vector)`
 #[pg_extern(sql = false)]
 fn vector_send(vector: VectorArg<'_>) -> Vec<u8> {
-    let vector = vector.get();
-    let mut message = Vec::with_capacity(PREFIX + size_of_val(vector.as_slice()));
-    message.extend_from_slice(&(vector.dims() as i16).to_be_bytes());
-    message.extend_from_slice(&0i16.to_be_bytes());
-    for element in vector.as_slice() {
-        message.extend_from_slice(&element.to_be_bytes());
-    }
-    message
+    binary::write(vector.get().as_slice())
 }
 
-/// The next `length` bytes of a message. Raises an error if there are fewer.
-///
-/// # Safety
-/// `message` is a message, which is neither changed nor freed while the bytes are in use.
-unsafe fn take<'a>(message: pg_sys::StringInfo, length: usize) -> &'a [u8] {
-    // SAFETY: `pq_getmsgbytes` returns only if `length` bytes are there.
-    unsafe { std::slice::from_raw_parts(pg_sys::pq_getmsgbytes(message, length as i32).cast(), length) }
+/// A message from a client, and how far it has been read.
+struct Message(pg_sys::StringInfo);
+
+impl Message {
+    /// # Safety
+    /// `message` is one, and nobody else uses it while this exists.
+    unsafe fn new(message: pg_sys::StringInfo) -> Message {
+        Message(message)
+    }
+
+    /// What has not been read yet.
+    fn rest(&self) -> &[u8] {
+        // SAFETY: a message holds `len` bytes, of which `cursor` have been read.
+        unsafe {
+            let message = &*self.0;
+            std::slice::from_raw_parts(message.data.cast::<u8>(), message.len as usize)
+                .get(message.cursor as usize..)
+                .unwrap_or_default()
+        }
+    }
+
+    /// Goes past `length` bytes. Raises an error if there are fewer.
+    fn skip(&self, length: usize) {
+        // SAFETY: the message is one; `pq_getmsgbytes` compares the length with what is left.
+        unsafe { pg_sys::pq_getmsgbytes(self.0, length as i32) };
+    }
 }

@@ -20,7 +20,7 @@ mod casts;
 mod compare;
 pub mod distance;
 mod functions;
-mod kernels;
+pub mod kernels;
 mod text;
 mod typmod;
 
@@ -32,10 +32,9 @@ use pgrx::{pg_sys, PgSqlErrorCode};
 
 pub use abi::VectorArg;
 
-use super::error::raise;
+pub use vector_format::MAX_DIMS;
 
-/// Most dimensions of a vector.
-pub const MAX_DIMS: usize = 16_000;
+use super::error::{raise, raise_with_detail};
 
 /// Bytes before the elements: varlena header, dimensions, unused.
 const HEADER: usize = 8;
@@ -243,23 +242,19 @@ impl Vector {
 /// Raises an error unless a vector may have `dims` dimensions.
 #[inline]
 pub fn check_dims(dims: usize) {
-    if dims < 1 {
-        raise(PgSqlErrorCode::ERRCODE_DATA_EXCEPTION, "vector must have at least 1 dimension");
-    }
-    if dims > MAX_DIMS {
-        raise(
-            PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-            format!("vector cannot have more than {MAX_DIMS} dimensions"),
-        );
-    }
+    vector_format::check_dims(dims).or_raise();
 }
 
 /// Raises an error if a type modifier asks for other dimensions than `dims`.
 #[inline]
 pub fn check_expected_dims(typmod: i32, dims: usize) {
-    if typmod >= 0 && typmod as usize != dims {
-        raise(PgSqlErrorCode::ERRCODE_DATA_EXCEPTION, format!("expected {typmod} dimensions, not {dims}"));
-    }
+    vector_format::check_expected_dims(expected_dims(typmod), dims).or_raise();
+}
+
+/// The dimensions that a type modifier asks for, if it does.
+#[inline]
+fn expected_dims(typmod: i32) -> Option<usize> {
+    usize::try_from(typmod).ok()
 }
 
 /// Raises an error if `a` and `b` differ in their dimensions.
@@ -276,10 +271,44 @@ pub fn check_same_dims(a: &VectorRef, b: &VectorRef) {
 /// Raises an error if `value` may not be an element.
 #[inline]
 pub fn check_element(value: f32) {
-    if value.is_nan() {
-        raise(PgSqlErrorCode::ERRCODE_DATA_EXCEPTION, "NaN not allowed in vector");
+    vector_format::check_element(value).or_raise();
+}
+
+/// Errors of the forms of a vector become SQL errors.
+trait OrRaise {
+    type Value;
+
+    fn or_raise(self) -> Self::Value;
+}
+
+impl<T> OrRaise for Result<T, vector_format::Error> {
+    type Value = T;
+
+    #[inline]
+    #[track_caller]
+    fn or_raise(self) -> T {
+        match self {
+            Ok(value) => value,
+            Err(error) => report(error),
+        }
     }
-    if value.is_infinite() {
-        raise(PgSqlErrorCode::ERRCODE_DATA_EXCEPTION, "infinite value not allowed in vector");
+}
+
+#[cold]
+#[track_caller]
+fn report(error: vector_format::Error) -> ! {
+    use vector_format::Error;
+    use PgSqlErrorCode::*;
+    let code = match error {
+        Error::NoDimensions | Error::OtherDimensions { .. } => ERRCODE_DATA_EXCEPTION,
+        Error::Nan | Error::Infinite | Error::Unused(_) => ERRCODE_DATA_EXCEPTION,
+        Error::TooManyDimensions => ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+        Error::OutOfRange(_) => ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+        Error::Syntax { .. } => ERRCODE_INVALID_TEXT_REPRESENTATION,
+        Error::Truncated => ERRCODE_PROTOCOL_VIOLATION,
+    };
+    match error.detail() {
+        Some(detail) => raise_with_detail(code, error.to_string(), detail),
+        None => raise(code, error.to_string()),
     }
 }

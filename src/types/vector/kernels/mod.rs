@@ -1,12 +1,14 @@
 //! The inner loops of the distances: sums over the elements of two vectors, in `f32`.
 //!
-//! Each loop is written once, over blocks of sixteen [`Lanes`], and compiled for every instruction set. [`kernels`] picks
-//! the best set that the CPU has, once per backend. All of them return the same bits, on every machine: the blocks are
-//! added lane by lane, then the lanes in halves, then the sum of the elements after the last whole block.
+//! Each loop is written once, over blocks of sixteen [`Lanes`], and compiled for every instruction set. A backend uses the
+//! best set that the CPU has, unless [`use_instruction_set`] chose another. All of them return the same bits, on every
+//! machine: the blocks are added lane by lane, then the lanes in halves, then the sum of the elements after the last whole
+//! block.
 
 mod lanes;
 
-use std::sync::OnceLock;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use lanes::{Lanes, Portable, LANES};
 
@@ -23,7 +25,6 @@ pub struct CosineSums {
 
 /// The kernels of one instruction set.
 struct Kernels {
-    #[cfg(test)]
     name: &'static str,
     squared_l2: unsafe fn(&[f32], &[f32]) -> f32,
     dot: unsafe fn(&[f32], &[f32]) -> f32,
@@ -59,29 +60,57 @@ pub fn cosine(a: &[f32], b: &[f32]) -> CosineSums {
     unsafe { (kernels().cosine)(a, b) }
 }
 
-/// The kernels of the best instruction set of this CPU.
+/// The kernels in use; null until they are asked for.
+static CHOSEN: AtomicPtr<Kernels> = AtomicPtr::new(ptr::null_mut());
+
+/// The kernels in use.
 #[inline]
 fn kernels() -> &'static Kernels {
-    static BEST: OnceLock<&'static Kernels> = OnceLock::new();
-    BEST.get_or_init(|| available()[0])
+    let chosen = CHOSEN.load(Ordering::Relaxed);
+    // SAFETY: what is not null came from a static, which was there before the program started.
+    unsafe { chosen.as_ref() }.unwrap_or_else(choose_best)
 }
 
-/// The kernels that this CPU can run, best first.
+#[cold]
+fn choose_best() -> &'static Kernels {
+    let best = *available().last().expect("portable kernels are everywhere");
+    choose(best);
+    best
+}
+
+fn choose(kernels: &'static Kernels) {
+    CHOSEN.store(ptr::from_ref(kernels).cast_mut(), Ordering::Relaxed);
+}
+
+/// Names of the instruction sets that there are kernels for and this CPU can run, the best last.
+pub fn instruction_sets() -> Vec<&'static str> {
+    available().iter().map(|kernels| kernels.name).collect()
+}
+
+/// Makes the backend use the kernels of this instruction set from now on; results do not depend on it. Returns false, and
+/// changes nothing, if [`instruction_sets`] does not name it.
+#[must_use]
+pub fn use_instruction_set(name: &str) -> bool {
+    let found = available().into_iter().find(|kernels| kernels.name == name);
+    found.inspect(|kernels| choose(kernels)).is_some()
+}
+
+/// The kernels that this CPU can run, best last.
 fn available() -> Vec<&'static Kernels> {
-    let mut available = Vec::new();
+    #[allow(unused_mut)]
+    let mut available = vec![&PORTABLE];
+    #[cfg(target_arch = "aarch64")]
+    available.push(&NEON);
     #[cfg(target_arch = "x86_64")]
     {
-        if is_x86_feature_detected!("avx512f") {
-            available.push(&AVX512);
-        }
+        available.push(&SSE2);
         if is_x86_feature_detected!("avx2") {
             available.push(&AVX2);
         }
-        available.push(&SSE2);
+        if is_x86_feature_detected!("avx512f") {
+            available.push(&AVX512);
+        }
     }
-    #[cfg(target_arch = "aarch64")]
-    available.push(&NEON);
-    available.push(&PORTABLE);
     available
 }
 
@@ -112,7 +141,6 @@ macro_rules! kernels_of {
             }
 
             pub static $table: Kernels = Kernels {
-                #[cfg(test)]
                 name: stringify!($module),
                 squared_l2,
                 dot,

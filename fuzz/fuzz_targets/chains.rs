@@ -1,0 +1,88 @@
+//! Pages of the delta and of the lists of rows. Pages are given to the reader in order, as whoever walks along a chain
+//! asserts; what is on them, and how much of them is said to be in use, may be anything.
+
+#![no_main]
+
+use arbitrary::Arbitrary;
+use bkd::layout::chain::{delta_items, list_items, DeltaLayout, DeltaReader};
+use bkd::layout::{tids, PageHeader, PageKind, Payload, PAYLOAD};
+use bkd::{Tid, MAX_DIMS};
+use kdvector_fuzz::Damage;
+use libfuzzer_sys::fuzz_target;
+
+/// One, a few, as many as just fill a page, one more, several pages, as many as there can be.
+const DIMS: [usize; 7] = [1, 3, 64, 2030, 2031, 4100, MAX_DIMS];
+
+/// Bytes of an item before its vector.
+const PREFIX: usize = 8;
+
+#[derive(Arbitrary, Debug)]
+struct Input {
+    dims: u8,
+    items: u8,
+    /// The first page's position in the chain, which a damaged header may have wrong.
+    first: u8,
+    damages: Vec<(u8, Damage)>,
+    /// Payload bytes that are said to be in use.
+    used: Vec<(u8, u16)>,
+}
+
+fuzz_target!(|input: Input| {
+    let dims = DIMS[usize::from(input.dims) % DIMS.len()];
+    let layout = DeltaLayout::new(dims);
+    let items = usize::from(input.items) % (4 * PAYLOAD / layout.item() + 3);
+    let mut pages = delta(&layout, dims, items);
+    let count = pages.len().max(1);
+    for (page, damage) in &input.damages {
+        if let Some((_, payload)) = pages.get_mut(usize::from(*page) % count) {
+            damage.apply(payload);
+        }
+    }
+    for &(page, used) in &input.used {
+        if let Some((header, _)) = pages.get_mut(usize::from(page) % count) {
+            header.used = u32::from(used) % (PAYLOAD as u32 + 1);
+        }
+    }
+    for (header, _) in &mut pages {
+        header.sequence += u32::from(input.first);
+    }
+    let honest = input.damages.is_empty() && input.used.is_empty() && input.first == 0;
+    let read = read(&layout, dims, &pages);
+    assert!(!honest || read == Ok(items), "{read:?}");
+});
+
+/// A chain of items, all of whose elements are 1.
+fn delta(layout: &DeltaLayout, dims: usize, items: usize) -> Vec<(PageHeader, Payload)> {
+    let mut bytes = vec![0; layout.item() * items];
+    let vector = vec![1.0; dims];
+    for (row, item) in bytes.chunks_exact_mut(layout.item()).enumerate() {
+        layout.write(item, Tid::new(row as u32 + 1, 1), &vector);
+    }
+    let page = |(sequence, part): (usize, &[u8])| {
+        let mut header = PageHeader::new(PageKind::Delta, 5, sequence as u32);
+        header.used = part.len() as u32;
+        let mut payload: Payload = [0; PAYLOAD];
+        payload[..part.len()].copy_from_slice(part);
+        (header, payload)
+    };
+    bytes.chunks(PAYLOAD).enumerate().map(page).collect()
+}
+
+/// Reads the pages in every way; returns how many vectors there were.
+fn read(layout: &DeltaLayout, dims: usize, pages: &[(PageHeader, Payload)]) -> bkd::Result<usize> {
+    let mut reader = DeltaReader::new(dims);
+    let mut vectors = 0;
+    for (header, payload) in pages {
+        delta_items(layout, header, payload, |at, tid| {
+            assert!(at + PREFIX <= header.used as usize);
+            assert_eq!(tid, layout.tid(&payload[at..]));
+        });
+        list_items(header, payload, |slot, tid| assert_eq!(tid, tids::get(payload, slot)));
+        reader.page(header, payload, |_, vector| {
+            assert_eq!(vector.len(), dims);
+            vectors += 1;
+        })?;
+        assert!(vectors as u64 <= layout.items(header.sequence + 1));
+    }
+    Ok(vectors)
+}
