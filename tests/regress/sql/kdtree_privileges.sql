@@ -79,6 +79,7 @@ SELECT id FROM near_secrets;
 RESET ROLE;
 
 RESET enable_seqscan;
+DROP FUNCTION pg_temp.tell(int, vector);
 DROP VIEW near_secrets;
 DROP TABLE secrets;
 DROP ROLE kdtree_owner, kdtree_reader;
