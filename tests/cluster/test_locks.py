@@ -1,7 +1,7 @@
 """Who waits for whom when VACUUM, kdtree_merge and sealing inserts meet on one index.
 
-VACUUM is stopped in the middle of its pass over the index, so that what others do meanwhile does not depend on
-who is faster: readers and writers do not notice, who wants to change the same segments waits.
+VACUUM is stopped in the middle of its pass over the index, so that what others do meanwhile does not depend
+on who is faster: readers and writers do not notice, who wants to change the same segments waits.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ SLEEPY = {
 
 @contextlib.contextmanager
 def stopped_in_index(watcher: psycopg.Connection, vacuum: psycopg.Connection) -> Iterator[None]:
-    """Stops the server process of a VACUUM for the length of the block, while it sleeps between two segments' pages.
+    """Stops a VACUUM while it sleeps between two pages of segments, for the length of the block.
 
     Asleep it holds no lock on a page's contents, for which others would wait without end.
     """
