@@ -24,8 +24,9 @@ install: ## install both extensions into the PostgreSQL of PG_CONFIG [DESTDIR=..
 uninstall: ## remove what install put there
 	scripts/install.sh uninstall
 
-installcheck: ## run the regression SQL against a running server (PGHOST, PGPORT, PGUSER as usual)
+installcheck: ## run the SQL and isolation tests against a running server (PGHOST, PGPORT, PGUSER as usual)
 	scripts/regress.sh
+	scripts/isolation.sh
 
 test: ## build and run every test; the last line counts them
 	scripts/bootstrap.sh tests

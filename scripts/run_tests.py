@@ -124,19 +124,27 @@ def build_and_install(log: Path) -> Counts:
     return Counts(passed=1)
 
 
-def regress(log: Path) -> Counts:
-    tree = pgtree.prepare()
-    cluster = Cluster("regress", tree, settings={"fsync": "off"}, log_dir=LOGS / "servers")
-    cluster.destroy()  # one that an interrupted run left
-    with cluster:
-        environment = {**cluster.environment(), "PG_CONFIG": str(tree.pg_config)}
-        code = execute([SCRIPTS / "regress.sh"], log, environment)
-    cluster.destroy()
-    differences = LOGS / "regress" / "regression.diffs"
-    if code != 0 and differences.exists():
-        with open(log, "a") as output:
-            output.write(differences.read_text(errors="replace"))
-    return counted(regress_counts(log.read_text(errors="replace")), code)
+def against_server(name: str) -> Callable[[Path], Counts]:
+    """A stage that runs scripts/NAME.sh, a test driver of PostgreSQL's, against its own server."""
+
+    def run(log: Path) -> Counts:
+        tree = pgtree.prepare()
+        # Autovacuum's snapshots would keep dead rows from being removed.
+        cluster = Cluster(
+            name, tree, settings={"fsync": "off", "autovacuum": "off"}, log_dir=LOGS / "servers"
+        )
+        cluster.destroy()  # one that an interrupted run left
+        with cluster:
+            environment = {**cluster.environment(), "PG_CONFIG": str(tree.pg_config)}
+            code = execute([SCRIPTS / f"{name}.sh"], log, environment)
+        cluster.destroy()
+        differences = LOGS / name / "regression.diffs"
+        if code != 0 and differences.exists():
+            with open(log, "a") as output:
+                output.write(differences.read_text(errors="replace"))
+        return counted(regress_counts(log.read_text(errors="replace")), code)
+
+    return run
 
 
 def regress_counts(output: str) -> Counts:
@@ -176,7 +184,8 @@ STAGES = [
     Stage("clippy", clippy),
     Stage("build", build_and_install),
     Stage("cargo-test", cargo_test),
-    Stage("regress", regress, needs="build"),
+    Stage("regress", against_server("regress"), needs="build"),
+    Stage("isolation", against_server("isolation"), needs="build"),
     Stage("cluster", cluster_tests, needs="build"),
     Stage("dependencies", dependencies),
 ]

@@ -119,7 +119,7 @@ pub fn for_each_visible_row(
             (&raw mut state).cast(),
             scan,
         );
-        pg_sys::index_close(index, pg_sys::NoLock as i32);
+        pg_sys::index_close(index, pg_sys::AccessShareLock as i32);
 
         pg_sys::AtEOXact_GUC(false, level);
         pg_sys::SetUserIdAndSecContext(user, context);

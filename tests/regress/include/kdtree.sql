@@ -6,7 +6,7 @@ CREATE FUNCTION pg_temp.kd_vector(i int, dims int) RETURNS vector LANGUAGE sql I
 $$;
 
 -- Runs a query that ends in ORDER BY d, a distance, with the index and without, and says whether the answers are the same: the same
--- distances in the same order, and the same rows. (Rows of equal distance may come in any order.)
+-- distances in the same order, and the same rows. (Rows of equal distance may come in any order.) The indexes that were used are checked.
 CREATE FUNCTION pg_temp.kd_compare(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   plan text := '';
@@ -14,6 +14,7 @@ DECLARE
   gather text := format('SELECT array_agg(d::float8) AS distances, array_agg(q::text) AS rows FROM (%s) q', query);
   by_index record;
   by_sort record;
+  problems text;
 BEGIN
   PERFORM set_config(name, 'off', true) FROM unnest('{enable_seqscan,enable_bitmapscan,enable_sort}'::text[]) name;
   FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP plan := plan || line || E'\n'; END LOOP;
@@ -30,6 +31,11 @@ BEGIN
   END IF;
   IF ARRAY(SELECT unnest(by_index.rows) ORDER BY 1) <> ARRAY(SELECT unnest(by_sort.rows) ORDER BY 1) THEN
     RETURN format('DIFFERENT: rows %s by the index, %s by sorting', left(by_index.rows::text, 300), left(by_sort.rows::text, 300));
+  END IF;
+  SELECT string_agg(format('%s, block %s: %s', used[1], block, problem), E'\n') INTO problems
+  FROM regexp_matches(plan, 'Index Scan using (\S+) on [^\n]*\n *Order By:', 'g') used, kdtree_check(used[1]::regclass, true);
+  IF problems IS NOT NULL THEN
+    RETURN E'the same rows, but kdtree_check finds\n' || problems;
   END IF;
   RETURN format('the same %s rows', coalesce(cardinality(by_index.rows), 0));
 END

@@ -1,0 +1,241 @@
+"""What else happens to an index in its life: it is dumped and restored, and its table is replicated."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy
+import psycopg
+import pytest
+
+import vectors
+from changes import LABELS, Items
+from conftest import create_database
+from oracle import OPERATORS, Question, compare
+from pgcluster import Cluster
+from vectors import Source, clustered
+
+DIMS = 12
+ROWS = 1200
+SMALL_DELTA = "WITH (delta_size = 64)"
+
+# Dumping and restoring -------------------------------------------------------------------------------------
+
+
+def client(cluster: Cluster, dbname: str, program: str, *arguments: str | Path) -> str:
+    """Runs one of PostgreSQL's client programs and returns what it prints."""
+    done = subprocess.run(
+        [cluster.tree.program(program), *map(str, arguments)],
+        env=cluster.environment(dbname),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"{program}: {done.stderr}"
+    return done.stdout
+
+
+def restore_plain(cluster: Cluster, source: str, target: str, directory: Path) -> None:
+    script = directory / "dump.sql"
+    client(cluster, source, "pg_dump", "--file", script)
+    # The extensions are named, what they consist of is not.
+    text = script.read_text()
+    assert "CREATE EXTENSION IF NOT EXISTS kdtree" in text
+    assert "kdtree_handler" not in text and "kdtree_stats" not in text
+    client(cluster, target, "psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file", script)
+
+
+def restore_custom(cluster: Cluster, source: str, target: str, directory: Path) -> None:
+    archive = directory / "dump"
+    client(cluster, source, "pg_dump", "--format=custom", "--file", archive)
+    client(cluster, target, "pg_restore", "--exit-on-error", "--dbname", target, archive)
+
+
+def restore_parallel(cluster: Cluster, source: str, target: str, directory: Path) -> None:
+    archive = directory / "dump"
+    client(cluster, source, "pg_dump", "--format=directory", "--jobs=3", "--file", archive)
+    client(cluster, target, "pg_restore", "--exit-on-error", "--jobs=3", "--dbname", target, archive)
+
+
+def questions(rng: numpy.random.Generator) -> list[tuple[Question, tuple[str, ...]]]:
+    """Questions about the dumped tables, each with the indexes that answer it."""
+    source = Source(rng, DIMS, clustered)
+
+    def question(operator: str, limit: int | None = None, dims: int = DIMS, **more) -> Question:
+        return Question(operator, parameters={"target": source.vector()[:dims]}, limit=limit, **more)
+
+    half = f"(subvector(embedding, 1, {DIMS // 2})::vector({DIMS // 2}))"
+    return [
+        *((question(operator), (opclass,)) for opclass, operator in OPERATORS.items()),
+        (question("<->", 10, condition="label = 3", table="items"), ("vector_l2_ops",)),
+        (question("<=>", column=half, dims=DIMS // 2, table="other"), ("other_half",)),
+        (question("<->", 20, condition="label < 3", table="other"), ("other_few",)),
+        (question("<->", 40, table="parted"), tuple(f"parted_{label}_embedding_idx" for label in range(2))),
+        (question("<->", table="kept"), ("kept_index",)),
+    ]
+
+
+@pytest.mark.parametrize("restore", [restore_plain, restore_custom, restore_parallel])
+def test_dump_and_restore(
+    restore: Callable[..., None],
+    cluster: Cluster,
+    dbname: str,
+    rng: numpy.random.Generator,
+    tmp_path: Path,
+) -> None:
+    """The same rows, the same indexes with the same options, the same answers."""
+    half = f"((subvector(embedding, 1, {DIMS // 2})::vector({DIMS // 2})) vector_cosine_ops)"
+    with cluster.connect(dbname) as db:
+        items = Items(vectors.register(db), Source(rng, DIMS, clustered, zeros=0.01, nulls=0.01), ROWS)
+        items.create()
+        items.copy()
+        for opclass in OPERATORS:
+            db.execute(f"CREATE INDEX {opclass} ON items USING kdtree (embedding {opclass}) {SMALL_DELTA}")
+        items.copy()
+        items.delete_some()
+        for statement in (
+            "CREATE UNLOGGED TABLE other AS SELECT * FROM items",
+            f"CREATE INDEX other_half ON other USING kdtree {half} WITH (leaf_size = 50)",
+            "CREATE INDEX other_few ON other USING kdtree (embedding) WHERE label < 3",
+            "COMMENT ON INDEX other_few IS 'few'",
+            "CREATE TABLE parted (LIKE items) PARTITION BY LIST (label)",
+            "CREATE TABLE parted_0 PARTITION OF parted FOR VALUES IN (0, 1, 2, 3, 4)",
+            "CREATE TABLE parted_1 PARTITION OF parted DEFAULT",
+            f"CREATE INDEX parted_index ON parted USING kdtree (embedding) {SMALL_DELTA}",
+            "INSERT INTO parted SELECT * FROM items",
+            "CREATE MATERIALIZED VIEW kept AS SELECT id, embedding FROM items WHERE label = 5",
+            "CREATE INDEX kept_index ON kept USING kdtree (embedding)",
+        ):
+            db.execute(statement)
+        asked = questions(rng)
+        before = described(db), [answer(db, *question) for question in asked]
+
+    target = f"{dbname}_restored"[-63:]
+    cluster.create_database(target)
+    try:
+        restore(cluster, dbname, target, tmp_path)
+        with cluster.connect(target) as db:
+            vectors.register(db)
+            assert (described(db), [answer(db, *question) for question in asked]) == before
+            # It goes on living.
+            items = Items(db, items.source, ROWS)
+            items.copy()
+            items.update_vectors()
+            for question in asked:
+                answer(db, *question)
+    finally:
+        with cluster.connect() as db:
+            db.execute(f'DROP DATABASE "{target}" WITH (FORCE)')
+
+
+def answer(db: psycopg.Connection, question: Question, indexes: tuple[str, ...]) -> list[str | None]:
+    return [distance for _, distance in compare(db, question, *indexes)]
+
+
+def described(db: psycopg.Connection) -> list[tuple]:
+    """The definitions of indexes, with comments and persistence, and the extensions."""
+    return [
+        *db.execute(
+            "SELECT pg_get_indexdef(c.oid), obj_description(c.oid, 'pg_class'), relpersistence, indisvalid "
+            "FROM pg_class c JOIN pg_index i ON indexrelid = c.oid "
+            "WHERE relam = (SELECT oid FROM pg_am WHERE amname = 'kdtree') ORDER BY relname"
+        ).fetchall(),
+        *db.execute("SELECT extname, extversion FROM pg_extension ORDER BY extname").fetchall(),
+    ]
+
+
+# Logical replication ---------------------------------------------------------------------------------------
+
+REPLICATED = (
+    Items.insert_one,
+    Items.insert_many,
+    Items.copy,
+    Items.insert_select,
+    Items.update_vector,
+    Items.update_vectors,
+    Items.update_label,
+    Items.delete_some,
+    Items.roll_back,
+    Items.roll_back_to_savepoint,
+)
+
+
+def wait_for_subscriber(publisher: psycopg.Connection, subscriber: psycopg.Connection) -> None:
+    """Until the tables are copied, and all that the publisher wrote so far has been applied."""
+    (target,) = publisher.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
+    deadline = time.monotonic() + 60
+    while True:
+        (copying,) = subscriber.execute(
+            "SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'"
+        ).fetchone()
+        (behind,) = publisher.execute(
+            "SELECT count(*) FILTER (WHERE replay_lsn >= %s::pg_lsn) = 0 FROM pg_stat_replication "
+            "WHERE application_name = 'items_subscription'",
+            (target,),
+        ).fetchone()
+        if not copying and not behind:
+            return
+        assert time.monotonic() < deadline, "the subscriber does not follow"
+        time.sleep(0.02)
+
+
+def test_logical_replication(make_cluster: Callable[..., Cluster], rng: numpy.random.Generator) -> None:
+    """Vectors as text, later in binary, to a subscriber that has indexes of its own.
+
+    One table has a primary key; of the other the subscriber looks for rows by all of their columns, the
+    vector among them.
+    """
+    source = Source(rng, DIMS, clustered, zeros=0.01, nulls=0.01)
+    publisher = make_cluster("publisher", wal_level="logical")
+    subscriber = make_cluster("subscriber", wal_retrieve_retry_interval="100ms")
+    for server in (publisher, subscriber):
+        create_database(server, "replicated")
+    with publisher.connect("replicated") as near, subscriber.connect("replicated") as far:
+        for connection in (near, far):
+            items = Items(vectors.register(connection), source, 200)
+            items.create()
+            connection.execute("CREATE TABLE keyless (id int, embedding vector)")
+            connection.execute("ALTER TABLE keyless REPLICA IDENTITY FULL")
+        items = Items(near, source, 200)
+        items.copy()
+        near.execute("INSERT INTO keyless SELECT id, embedding FROM items")
+        near.execute("CREATE INDEX near_index ON items USING kdtree (embedding)")
+        far.execute(f"CREATE INDEX far_index ON items USING kdtree (embedding) {SMALL_DELTA}")
+        far.execute("CREATE INDEX far_cosine ON items USING kdtree (embedding vector_cosine_ops)")
+        far.execute(f"CREATE INDEX far_keyless ON keyless USING kdtree ((embedding::vector({DIMS})))")
+        near.execute("CREATE PUBLICATION items_publication FOR TABLE items, keyless")
+        far.execute(
+            f"CREATE SUBSCRIPTION items_subscription CONNECTION '{publisher.conninfo('replicated')}' "
+            "PUBLICATION items_publication"
+        )
+        try:
+            wait_for_subscriber(near, far)
+            for binary in ("false", "true"):
+                far.execute(f"ALTER SUBSCRIPTION items_subscription SET (binary = {binary})")
+                for change in REPLICATED:
+                    change(items)
+                label = int(rng.integers(LABELS))
+                near.execute("UPDATE keyless SET id = -id WHERE mod(id, 10) = %s", (label,))
+                near.execute("DELETE FROM keyless WHERE mod(id, 20) = %s", (label,))
+                wait_for_subscriber(near, far)
+                far.execute("VACUUM items")
+                same_answers(near, far, source)
+            items.truncate()
+            wait_for_subscriber(near, far)
+            same_answers(near, far, source)
+        finally:
+            far.execute("DROP SUBSCRIPTION items_subscription")
+
+
+def same_answers(near: psycopg.Connection, far: psycopg.Connection, source: Source) -> None:
+    target = {"target": source.vector()}
+    by_distance = Question("<->", parameters=target)
+    assert sorted(compare(far, by_distance, "far_index")) == sorted(compare(near, by_distance, "near_index"))
+    compare(far, Question("<=>", parameters=target), "far_cosine")
+    compare(
+        far,
+        Question("<->", parameters=target, table="keyless", column=f"(embedding::vector({DIMS}))"),
+        "far_keyless",
+    )
+    rows = "SELECT id, embedding::text FROM keyless ORDER BY 1, 2"
+    assert far.execute(rows).fetchall() == near.execute(rows).fetchall()
