@@ -140,6 +140,16 @@ class Items:
         how = "CONCURRENTLY" if self.rng.random() < 0.5 else ""
         self.connection.execute(f"REINDEX TABLE {how} items")
 
+    def merge(self) -> None:
+        """Seals and merges all indexes of the table, and of its partitions."""
+        if self.connection.execute("SELECT to_regprocedure('kdtree_merge(regclass)')").fetchone() == (None,):
+            return
+        self.connection.execute(
+            "SELECT kdtree_merge(indexrelid) FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
+            "JOIN pg_am ON pg_am.oid = relam WHERE amname = 'kdtree' AND relkind = 'i' AND indrelid IN "
+            "(SELECT 'items'::regclass UNION SELECT relid FROM pg_partition_tree('items'))"
+        )
+
     def truncate(self) -> None:
         self.connection.execute("TRUNCATE items")
         self.copy()
@@ -162,5 +172,6 @@ CHANGES: list[tuple[Callable[[Items], None], float]] = [
     (Items.analyze, 1),
     (Items.rewrite, 0.5),
     (Items.reindex, 1),
+    (Items.merge, 1),
     (Items.truncate, 0.3),
 ]

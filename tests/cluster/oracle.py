@@ -153,6 +153,23 @@ def compare_size(connection: psycopg.Connection, *indexes: str) -> None:
         time.sleep(0.1)
 
 
+def verify(connection: psycopg.Connection, *indexes: str) -> None:
+    """Asserts that kdtree_check finds nothing in these indexes, by default in all of the database.
+
+    Left out are those that Postgres calls invalid, and temporary ones of other sessions.
+    """
+    query = (
+        "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
+        "JOIN pg_am ON pg_am.oid = relam WHERE amname = 'kdtree' AND relkind = 'i' AND indisvalid "
+        "AND NOT pg_is_other_temp_schema(relnamespace)"
+    )
+    if connection.execute("SELECT to_regprocedure('kdtree_check(regclass,boolean)')").fetchone() == (None,):
+        return
+    for index in indexes or [name for (name,) in connection.execute(query)]:
+        problems = connection.execute("SELECT * FROM kdtree_check(%s, true)", (index,)).fetchall()
+        assert not problems, f"kdtree_check({index}) says {problems[:10]}, {len(problems)} in all"
+
+
 def ask_table(connection: psycopg.Connection, question: Question) -> list[Row]:
     """All rows, in order, without the index."""
     with planned(connection, SEQUENTIALLY):
