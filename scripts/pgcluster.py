@@ -174,6 +174,25 @@ class Cluster:
             raise RuntimeError(f"{self.name} is not running")
         self._kill()
 
+    def crash_backend(self, pid: int) -> None:
+        """kill -9 of one process of the server, which then ends all others and recovers."""
+        os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + START_TIMEOUT
+        # When it has noticed, the server accepts no connection until it has recovered.
+        while _stat(pid) is not None or not self._answers():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name} does not recover from a crash; see {self.log}")
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        import psycopg
+
+        try:
+            self.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
     def _kill(self) -> None:
         pid = self._server.pid
         self._server.send_signal(signal.SIGSTOP)  # so that it starts no further backend meanwhile

@@ -39,7 +39,12 @@ from pgtree import Tree  # noqa: E402
 LOG_DIR = paths.target_dir() / "test-logs" / "servers"
 
 # kill -9 loses nothing without fsync, as the operating system survives; only a power cut would.
-FAST = {"fsync": "off", "shared_buffers": "256MB", "max_wal_size": "4GB"}
+FAST = {
+    "fsync": "off",
+    "shared_buffers": "256MB",
+    "max_wal_size": "4GB",
+    "max_prepared_transactions": "20",
+}
 
 
 # Name, default, default with --long, what it is.

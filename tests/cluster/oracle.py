@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy
 import psycopg
 from psycopg import sql
 
@@ -151,6 +152,27 @@ def compare_size(connection: psycopg.Connection, *indexes: str) -> None:
         if time.monotonic() > deadline:
             raise Different(f"the table has {rows} rows, its indexes {sizes}")
         time.sleep(0.1)
+
+
+def compare_all(
+    connection: psycopg.Connection,
+    target: numpy.ndarray,
+    table: str = "items",
+    limits: Iterable[int | None] = (1, 30, None),
+) -> list[str]:
+    """Asks every valid kdtree index of a table, partial ones excepted; returns their names."""
+    query = (
+        "SELECT c.relname, opcname FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
+        "JOIN pg_am ON pg_am.oid = relam JOIN pg_opclass o ON o.oid = indclass[0] "
+        "WHERE amname = 'kdtree' AND indisvalid AND indpred IS NULL AND indrelid = %s::regclass"
+    )
+    names = []
+    for index, opclass in connection.execute(query, (table,)).fetchall():
+        names.append(index)
+        for limit in limits:
+            question = Question(OPERATORS[opclass], parameters={"target": target}, table=table, limit=limit)
+            compare(connection, question, index)
+    return names
 
 
 def verify(connection: psycopg.Connection, *indexes: str) -> None:

@@ -22,7 +22,7 @@ import vectors
 from changes import Items
 from conftest import create_database
 from load import repeated, running, writer
-from oracle import OPERATORS, Question, compare, compare_size, verify
+from oracle import Question, compare, compare_all, compare_size, verify
 from pgcluster import Cluster
 from vectors import Source, clustered
 from wal import Record, position, records
@@ -87,21 +87,6 @@ def builds(items: Items) -> None:
 WORKLOADS = (inserts, removals, merges, builds)
 
 
-def valid_indexes(connection: psycopg.Connection) -> list[str]:
-    query = (
-        "SELECT relname FROM pg_index JOIN pg_class c ON c.oid = indexrelid JOIN pg_am ON pg_am.oid = relam "
-        "WHERE amname = 'kdtree' AND indisvalid AND indrelid = 'items'::regclass"
-    )
-    return [name for (name,) in connection.execute(query)]
-
-
-def compare_all(connection: psycopg.Connection, target: numpy.ndarray) -> None:
-    for opclass in valid_indexes(connection):
-        for limit in (10, None):
-            question = Question(OPERATORS[opclass], parameters={"target": target}, limit=limit)
-            compare(connection, question, opclass)
-
-
 def wait_until(connection: psycopg.Connection, condition: str) -> None:
     deadline = time.monotonic() + 60
     while connection.execute(f"SELECT {condition}").fetchone() != (True,):
@@ -115,9 +100,8 @@ def go_on(connection: psycopg.Connection, source: Source) -> None:
     items = Items(connection, source, batch=100)
     items.copy()
     items.vacuum()
-    indexes = valid_indexes(connection)
+    indexes = compare_all(connection, source.vector())
     compare_size(connection, *indexes)
-    compare_all(connection, source.vector())
     verify(connection)
 
 
