@@ -60,6 +60,8 @@ class Cluster:
         self.log = (log_dir or tree.home / "logs") / f"{name}.log"
         self.port = _free_port() if tcp else SOCKET_PORT
         self.tcp = tcp
+        # A command that runs the server, as `nice` would.
+        self.launcher: list[str] = []
         self._socket_dir: Path | None = None
         self._server: subprocess.Popen | None = None
 
@@ -140,7 +142,9 @@ class Cluster:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with open(self.log, "ab") as log:
             self._server = subprocess.Popen(
-                serveruser.prefix("--pdeathsig=INT") + [self.tree.program("postgres"), "-D", str(self.data)],
+                self.launcher
+                + serveruser.prefix("--pdeathsig=INT")
+                + [self.tree.program("postgres"), "-D", str(self.data)],
                 env=serveruser.ENVIRONMENT,
                 cwd="/",
                 stdin=subprocess.DEVNULL,

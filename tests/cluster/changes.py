@@ -158,8 +158,6 @@ class Items:
 
     def merge(self, *, backwards: bool = False) -> None:
         """Seals and merges all indexes of the table, and of its partitions."""
-        if self.connection.execute("SELECT to_regprocedure('kdtree_merge(regclass)')").fetchone() == (None,):
-            return
         indexes = self.connection.execute(
             "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
             "JOIN pg_am ON pg_am.oid = relam WHERE amname = 'kdtree' AND relkind = 'i' AND indrelid IN "

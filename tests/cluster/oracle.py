@@ -185,8 +185,6 @@ def verify(connection: psycopg.Connection, *indexes: str) -> None:
         "JOIN pg_am ON pg_am.oid = relam WHERE amname = 'kdtree' AND relkind = 'i' AND indisvalid "
         "AND NOT pg_is_other_temp_schema(relnamespace)"
     )
-    if connection.execute("SELECT to_regprocedure('kdtree_check(regclass,boolean)')").fetchone() == (None,):
-        return
     for index in indexes or [name for (name,) in connection.execute(query)]:
         problems = connection.execute("SELECT * FROM kdtree_check(%s, true)", (index,)).fetchall()
         assert not problems, f"kdtree_check({index}) says {problems[:10]}, {len(problems)} in all"

@@ -27,7 +27,7 @@ def own_memory(connection: psycopg.Connection) -> int:
 
 
 def peak_memory(connection: psycopg.Connection) -> int:
-    """The most bytes that the process had at once since `forget_peak`, shared buffers that it touched included."""
+    """The most bytes it had at once since `forget_peak`, with the shared buffers that it touched."""
     return _status(connection, "VmHWM")
 
 
