@@ -60,6 +60,8 @@ class Cluster:
         self.log = (log_dir or tree.home / "logs") / f"{name}.log"
         self.port = _free_port() if tcp else SOCKET_PORT
         self.tcp = tcp
+        # A command that runs the server, as `nice` would.
+        self.launcher: list[str] = []
         self._socket_dir: Path | None = None
         self._server: subprocess.Popen | None = None
 
@@ -140,7 +142,9 @@ class Cluster:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with open(self.log, "ab") as log:
             self._server = subprocess.Popen(
-                serveruser.prefix("--pdeathsig=INT") + [self.tree.program("postgres"), "-D", str(self.data)],
+                self.launcher
+                + serveruser.prefix("--pdeathsig=INT")
+                + [self.tree.program("postgres"), "-D", str(self.data)],
                 env=serveruser.ENVIRONMENT,
                 cwd="/",
                 stdin=subprocess.DEVNULL,
@@ -173,6 +177,25 @@ class Cluster:
         if not self.running:
             raise RuntimeError(f"{self.name} is not running")
         self._kill()
+
+    def crash_backend(self, pid: int) -> None:
+        """kill -9 of one process of the server, which then ends all others and recovers."""
+        os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + START_TIMEOUT
+        # When it has noticed, the server accepts no connection until it has recovered.
+        while _stat(pid) is not None or not self._answers():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name} does not recover from a crash; see {self.log}")
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        import psycopg
+
+        try:
+            self.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def _kill(self) -> None:
         pid = self._server.pid
@@ -265,14 +288,45 @@ class Cluster:
 
     def standby(self, name: str, **kwargs) -> "Cluster":
         """A streaming standby of this running cluster, not started yet. Its name begins with ours."""
+        return self.backup(name, "--write-recovery-conf", **kwargs)
+
+    def backup(self, name: str, *options: str, **kwargs) -> "Cluster":
+        """A cluster made of a base backup of this running one, not started yet. Its name begins with ours.
+
+        `options` are those of pg_basebackup.
+        """
         full_name = f"{self.name}-{name}"
         other = type(self)(full_name, self.tree, settings=self.settings, log_dir=self.log.parent, **kwargs)
         other._make_home()
         serveruser.write_file(other._password_file, self._password_file.read_text())
         serveruser.run(
-            [self.tree.program("pg_basebackup"), "--pgdata", other.data, "--write-recovery-conf"]
-            + ["--checkpoint=fast", "--dbname", self.conninfo()]
+            [self.tree.program("pg_basebackup"), "--pgdata", other.data, "--checkpoint=fast", *options]
+            + ["--dbname", self.conninfo()]
         )
+        return other
+
+    def copy(self, name: str, **settings: str) -> "Cluster":
+        """A cluster with a copy of this one's data, not started yet; this one does not run meanwhile.
+
+        Its name begins with ours, its settings are ours and those given.
+        """
+        if self.running:
+            raise RuntimeError(f"{self.name} is running; its files would not fit together")
+        full_name = f"{self.name}-{name}"
+        other = type(self)(
+            full_name, self.tree, settings={**self.settings, **settings}, log_dir=self.log.parent
+        )
+        other._make_home()
+        subprocess.run(["cp", "--archive", self.data, self._password_file, other.home], check=True)
+        return other
+
+    def recover(self, name: str, wal: Path, **target: str) -> "Cluster":
+        """A copy of this stopped cluster that, when started, replays WAL from a directory.
+
+        `target` are settings, such as recovery_target_lsn, that say where it ends.
+        """
+        other = self.copy(name, restore_command=f'cp "{wal}/%f" "%p"', **target)
+        serveruser.write_file(other.data / "recovery.signal", "")
         return other
 
     def promote(self) -> None:

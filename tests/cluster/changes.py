@@ -127,6 +127,22 @@ class Items:
                 self.update_vectors()
             self.insert_one()
 
+    def two_phases(self) -> None:
+        """A transaction that is prepared, and ended later; another session's may be in its way."""
+        (name,) = self.connection.execute("SELECT 'test-' || gen_random_uuid()").fetchone()
+        self.connection.execute("BEGIN")
+        self.insert_one()
+        with self.connection.transaction(force_rollback=True):  # a savepoint
+            self.insert_many()
+        self.insert_many()
+        self.connection.execute(f"PREPARE TRANSACTION '{name}'")
+        self.insert_one()
+        self.end_prepared(name)
+
+    def end_prepared(self, name: str) -> None:
+        how = "COMMIT" if self.rng.random() < 0.5 else "ROLLBACK"
+        self.connection.execute(f"{how} PREPARED '{name}'")
+
     def vacuum(self) -> None:
         self.connection.execute("VACUUM items")
 
@@ -139,6 +155,16 @@ class Items:
     def reindex(self) -> None:
         how = "CONCURRENTLY" if self.rng.random() < 0.5 else ""
         self.connection.execute(f"REINDEX TABLE {how} items")
+
+    def merge(self, *, backwards: bool = False) -> None:
+        """Seals and merges all indexes of the table, and of its partitions."""
+        indexes = self.connection.execute(
+            "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
+            "JOIN pg_am ON pg_am.oid = relam WHERE amname = 'kdtree' AND relkind = 'i' AND indrelid IN "
+            "(SELECT 'items'::regclass UNION SELECT relid FROM pg_partition_tree('items')) ORDER BY 1"
+        ).fetchall()
+        for (index,) in reversed(indexes) if backwards else indexes:
+            self.connection.execute("SELECT kdtree_merge(%s)", (index,))
 
     def truncate(self) -> None:
         self.connection.execute("TRUNCATE items")
@@ -162,5 +188,6 @@ CHANGES: list[tuple[Callable[[Items], None], float]] = [
     (Items.analyze, 1),
     (Items.rewrite, 0.5),
     (Items.reindex, 1),
+    (Items.merge, 1),
     (Items.truncate, 0.3),
 ]

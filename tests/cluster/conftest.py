@@ -7,8 +7,9 @@
 `rng`            a numpy generator. Its seed is printed at the top of the run and with every failure; it is
                  set by --seed N or KDVECTOR_TEST_SEED=N.
 
-How many random cases there are is set by --cases N or KDVECTOR_TEST_CASES=N, how long concurrent load lasts
-by --load-seconds N or KDVECTOR_TEST_LOAD_SECONDS=N.
+How many random cases there are, how long load lasts and so on are options with defaults (`--help` lists them
+under "kdvector"); --cases N and KDVECTOR_TEST_CASES=N are the same. With --long the defaults are larger, and
+tests that are marked `long` run too.
 
 A server whose log tells of a crash, of corruption or of a leak fails the test that used it last.
 
@@ -31,23 +32,59 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 import paths  # noqa: E402
 import pgtree  # noqa: E402
 import serverlog  # noqa: E402
+from oracle import verify  # noqa: E402
 from pgcluster import Cluster  # noqa: E402
 from pgtree import Tree  # noqa: E402
 
 LOG_DIR = paths.target_dir() / "test-logs" / "servers"
 
 # kill -9 loses nothing without fsync, as the operating system survives; only a power cut would.
-FAST = {"fsync": "off", "shared_buffers": "256MB", "max_wal_size": "4GB"}
+FAST = {
+    "fsync": "off",
+    "shared_buffers": "256MB",
+    "max_wal_size": "4GB",
+    "max_prepared_transactions": "20",
+}
+
+
+# Name, default, default with --long, what it is.
+NUMBERS = (
+    ("cases", 90, 900, "random tables that are compared with their index"),
+    ("load-seconds", 20, 120, "how long the tests of concurrency put load on a server"),
+    ("crashes", 3, 30, "how often a server under each kind of load is killed"),
+    ("wal-points", 48, 10**9, "WAL records after which a crash is tried; of each test, evenly chosen"),
+    ("interruptions", 25, 250, "moments at which a statement is interrupted"),
+    ("soak-seconds", 25, 600, "how long the steady load of the soak test lasts"),
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    def number(option: str, default: int, text: str) -> None:
-        variable = "KDVECTOR_TEST_" + option.upper().replace("-", "_")
-        parser.addoption(f"--{option}", type=int, default=int(os.environ.get(variable, default)), help=text)
+    group = parser.getgroup("kdvector")
+    group.addoption("--long", action="store_true", help="run the long tests, and the others for longer")
+    group.addoption("--seed", type=int, help="repeat the random tests of an earlier run")
+    for name, short, long, text in NUMBERS:
+        group.addoption(f"--{name}", type=int, help=f"{text}; {short}, with --long {long}")
 
-    number("seed", secrets.randbelow(2**32), "repeat the random tests of an earlier run")
-    number("cases", 90, "random tables that are compared with their index")
-    number("load-seconds", 20, "how long the tests of concurrency put load on a server")
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: runs with --long only")
+    given = config.option
+
+    def default(option: str, value: int) -> None:
+        name = option.replace("-", "_")
+        if getattr(given, name) is None:
+            setattr(given, name, int(os.environ.get(f"KDVECTOR_TEST_{name.upper()}", value)))
+
+    default("seed", secrets.randbelow(2**32))
+    for name, short, long, _ in NUMBERS:
+        default(name, long if given.long else short)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.option.long:
+        long = [item for item in items if item.get_closest_marker("long")]
+        items[:] = [item for item in items if item not in long]
+        config.hook.pytest_deselected(items=long)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -84,6 +121,8 @@ def dbname(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     name = re.sub(r"\W+", "_", request.node.name)[:63]
     create_database(cluster, name)
     yield name
+    with cluster.connect(name) as connection:
+        verify(connection)
     with cluster.connect() as connection:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
@@ -112,8 +151,12 @@ def make_cluster(tree: Tree, request: pytest.FixtureRequest) -> Iterator[Callabl
         return server
 
     yield make
-    for server in made:
-        server.destroy()
+    try:
+        for server in made:
+            verify_all(server)
+    finally:
+        for server in made:
+            server.destroy()
     for server in made:
         assert not serverlog.faults(server)
 
@@ -129,6 +172,19 @@ def remove_remains(server: Cluster) -> None:
     """Removes what an earlier run left of a cluster of this name."""
     server.destroy()
     server.log.unlink(missing_ok=True)
+
+
+def verify_all(server: Cluster) -> None:
+    """Verifies the indexes of all databases of a server, unless it is stopped or a standby."""
+    if not server.running:
+        return
+    with server.connect() as connection:
+        if connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
+            return
+        names = connection.execute("SELECT datname FROM pg_database WHERE datallowconn").fetchall()
+    for (name,) in names:
+        with server.connect(name) as connection:
+            verify(connection)
 
 
 def create_database(cluster: Cluster, name: str) -> None:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy
 import psycopg
 from psycopg import sql
 
@@ -151,6 +152,42 @@ def compare_size(connection: psycopg.Connection, *indexes: str) -> None:
         if time.monotonic() > deadline:
             raise Different(f"the table has {rows} rows, its indexes {sizes}")
         time.sleep(0.1)
+
+
+def compare_all(
+    connection: psycopg.Connection,
+    target: numpy.ndarray,
+    table: str = "items",
+    limits: Iterable[int | None] = (1, 30, None),
+) -> list[str]:
+    """Asks every valid kdtree index of a table, partial ones excepted; returns their names."""
+    query = (
+        "SELECT c.relname, opcname FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
+        "JOIN pg_am ON pg_am.oid = relam JOIN pg_opclass o ON o.oid = indclass[0] "
+        "WHERE amname = 'kdtree' AND indisvalid AND indpred IS NULL AND indrelid = %s::regclass"
+    )
+    names = []
+    for index, opclass in connection.execute(query, (table,)).fetchall():
+        names.append(index)
+        for limit in limits:
+            question = Question(OPERATORS[opclass], parameters={"target": target}, table=table, limit=limit)
+            compare(connection, question, index)
+    return names
+
+
+def verify(connection: psycopg.Connection, *indexes: str) -> None:
+    """Asserts that kdtree_check finds nothing in these indexes, by default in all of the database.
+
+    Left out are those that Postgres calls invalid, and temporary ones of other sessions.
+    """
+    query = (
+        "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
+        "JOIN pg_am ON pg_am.oid = relam WHERE amname = 'kdtree' AND relkind = 'i' AND indisvalid "
+        "AND NOT pg_is_other_temp_schema(relnamespace)"
+    )
+    for index in indexes or [name for (name,) in connection.execute(query)]:
+        problems = connection.execute("SELECT * FROM kdtree_check(%s, true)", (index,)).fetchall()
+        assert not problems, f"kdtree_check({index}) says {problems[:10]}, {len(problems)} in all"
 
 
 def ask_table(connection: psycopg.Connection, question: Question) -> list[Row]:

@@ -1,27 +1,21 @@
-"""CREATE INDEX: interrupted at any moment, short of memory, with and without threads, watched from outside.
-
-VACUUM and the sealing by inserts are interrupted as well.
-"""
+"""CREATE INDEX: short of memory, with and without threads, watched from outside."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy
 import psycopg
 import pytest
-from psycopg import errors
 
+import processes
 import vectors
 from changes import Items
 from load import wait_until_blocked
-from oracle import Question, compare, compare_size
+from oracle import Question, compare
 from pgcluster import Cluster
 from vectors import Source, clustered, uniform
 
 CREATE_INDEX = "CREATE INDEX items_index ON items USING kdtree (embedding)"
-INTERRUPTIONS = 25
 
 
 @pytest.fixture
@@ -42,126 +36,6 @@ def compare_some(items: Items, index: str = "items_index") -> None:
 def segments(connection: psycopg.Connection) -> int:
     query = "SELECT count(*) FROM kdtree_stats('items_index') WHERE kind = 'segment'"
     return connection.execute(query).fetchone()[0]
-
-
-# Interrupted ---------------------------------------------------------------------------------------------
-
-
-def files_of(cluster: Cluster, connection: psycopg.Connection) -> set[str]:
-    """Files of relations in the database's directory. A checkpoint removes those of dropped ones."""
-    connection.execute("CHECKPOINT")
-    (oid,) = connection.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()
-    names = {path.name for path in (cluster.data / "base" / str(oid)).iterdir()}
-    return {name.split("_")[0].split(".")[0] for name in names if name[0].isdigit()}
-
-
-def has_one_thread(connection: psycopg.Connection) -> bool:
-    """Whether the server process has no thread but its own. One that has ended may need a moment to go."""
-    tasks = Path(f"/proc/{connection.info.backend_pid}/task")
-    deadline = time.monotonic() + 10
-    while len(list(tasks.iterdir())) > 1:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.001)
-    return True
-
-
-def timed(run: Callable[[], object]) -> float:
-    began = time.monotonic()
-    run()
-    return time.monotonic() - began
-
-
-def interrupt_by_timeout(connection: psycopg.Connection, statement: str, after: float) -> bool:
-    """Runs a statement that times out after so many seconds; whether it was interrupted."""
-    connection.execute(f"SET statement_timeout = '{max(1, round(after * 1000))}ms'")
-    try:
-        connection.execute(statement)
-    except errors.QueryCanceled:
-        return True
-    finally:
-        connection.execute("RESET statement_timeout")
-    return False
-
-
-def interrupt_by_cancel(connection: psycopg.Connection, statement: str, after: float) -> bool:
-    timer = threading.Timer(after, connection.cancel_safe)
-    timer.start()
-    try:
-        connection.execute(statement)
-    except errors.QueryCanceled:
-        return True
-    finally:
-        timer.join()
-    return False
-
-
-@pytest.mark.parametrize("interrupt", [interrupt_by_timeout, interrupt_by_cancel])
-def test_interrupted_build_leaves_nothing(
-    interrupt: Callable[[psycopg.Connection, str, float], bool],
-    cluster: Cluster,
-    items: Items,
-    rng: numpy.random.Generator,
-) -> None:
-    connection = items.connection
-    duration = timed(lambda: connection.execute(CREATE_INDEX))
-    connection.execute("DROP INDEX items_index")
-    files = files_of(cluster, connection)
-    pid = connection.info.backend_pid
-
-    interrupted = 0
-    for moment in rng.permutation(numpy.linspace(0.001, duration, INTERRUPTIONS)):
-        if interrupt(connection, CREATE_INDEX, float(moment)):
-            interrupted += 1
-        else:
-            # A cancel that comes too late must not hit what follows; this waits for it.
-            connection.execute("DROP INDEX items_index")
-        assert has_one_thread(connection)
-        assert connection.execute("SELECT pg_backend_pid()").fetchone() == (pid,)
-        assert connection.execute("SELECT to_regclass('items_index') IS NULL").fetchone() == (True,)
-    assert interrupted > 0
-    assert files_of(cluster, connection) == files
-
-    connection.execute(CREATE_INDEX)
-    compare_some(items)
-
-
-def test_interrupted_concurrent_build_can_be_repeated(items: Items) -> None:
-    """What remains is an index that Postgres calls invalid, and that takes inserts; REINDEX mends it."""
-    connection = items.connection
-    duration = timed(lambda: connection.execute(CREATE_INDEX))
-    connection.execute("DROP INDEX items_index")
-    concurrently = CREATE_INDEX.replace("INDEX", "INDEX CONCURRENTLY", 1)
-    assert interrupt_by_timeout(connection, concurrently, duration / 2)
-    valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'items_index'::regclass"
-    assert connection.execute(valid).fetchone() == (False,)
-    items.batch = 100
-    items.copy()
-    connection.execute("REINDEX INDEX CONCURRENTLY items_index")
-    assert connection.execute(valid).fetchone() == (True,)
-    compare_some(items)
-
-
-def test_interrupted_vacuum_and_insert(items: Items, rng: numpy.random.Generator) -> None:
-    """Sealing, merging and VACUUM are interrupted; what they leave is complete and finished by the next."""
-    connection = items.connection
-    connection.execute(CREATE_INDEX + " WITH (delta_size = 64)")
-    items.batch = 3000
-    connection.execute("DELETE FROM items WHERE label < 7")
-    duration = timed(lambda: connection.execute("VACUUM items")) + timed(items.copy)
-    interrupted = 0
-    for moment in rng.uniform(0.001, duration, INTERRUPTIONS):
-        interrupted += interrupt_by_timeout(connection, "VACUUM items", float(moment))
-        interrupted += interrupt_by_timeout(
-            connection,
-            "INSERT INTO items (label, embedding) SELECT label, embedding FROM items LIMIT 2000",
-            float(moment),
-        )
-        connection.execute(f"DELETE FROM items WHERE mod(id, 7) = {rng.integers(7)}")
-        compare_some(items)
-    assert interrupted > 0
-    compare_size(connection, "items_index")
-    compare_some(items)
 
 
 # Memory and threads --------------------------------------------------------------------------------------
@@ -193,7 +67,7 @@ def test_threads_do_not_change_the_answer(
     items.copy()
     db.execute(f"SET max_parallel_maintenance_workers = {workers}")
     db.execute(CREATE_INDEX)
-    assert has_one_thread(db)
+    assert processes.has_one_thread(db)
     compare_some(items)
 
 
