@@ -35,7 +35,9 @@ impl<const PAGE: u32> StructureLock<PAGE> {
     /// Takes the lock if it is free.
     pub fn try_acquire(index: Index) -> Option<Self> {
         // SAFETY: the relation is open.
-        unsafe { pg_sys::ConditionalLockPage(index.raw(), PAGE, MODE) }.then_some(StructureLock { index })
+        let locked = unsafe { pg_sys::ConditionalLockPage(index.raw(), PAGE, MODE) };
+        // Not `then_some`: the value would be made, and dropped, without the lock.
+        locked.then(|| StructureLock { index })
     }
 
     /// The index that is locked.

@@ -38,7 +38,12 @@ pub fn ranges(sound: &Sound, most: usize) -> Vec<Range<u64>> {
     for_each(sound, &mut |tid, _| end = end.max(u64::from(tid.block) + 1));
     let width = end.div_ceil(BUCKETS).max(1);
     let mut counts = vec![0usize; end.div_ceil(width) as usize];
-    for_each(sound, &mut |tid, _| counts[(u64::from(tid.block) / width) as usize] += 1);
+    for_each(sound, &mut |tid, _| {
+        // Rows that came meanwhile may lie behind, in the last range.
+        if let Some(count) = counts.get_mut((u64::from(tid.block) / width) as usize) {
+            *count += 1;
+        }
+    });
     let (mut ranges, mut start, mut rows) = (Vec::new(), 0, 0);
     for (bucket, count) in (0u64..).zip(counts) {
         if rows > 0 && rows + count > most {
