@@ -129,6 +129,7 @@ def make_copies(
 
     yield make
     for cluster in made:
+        cluster.stop()
         log = cluster.log.read_text()
         assert not any(fault in log for fault in ("PANIC", "TRAP", "terminated by signal", "panicked"))
         cluster.log.unlink()

@@ -19,7 +19,7 @@ from psycopg import errors
 import vectors
 from changes import Items
 from load import wait_until_blocked
-from oracle import Question, compare, compare_size
+from oracle import Question, compare, compare_size, verify
 from pgcluster import Cluster
 from vectors import Source, clustered
 
@@ -105,6 +105,7 @@ def test_beside_a_vacuum(cluster: Cluster, dbname: str, items: Items) -> None:
             items.delete_some()
             assert segments(db) > before
             compare(db, question, "items_index")
+            verify(db, "items_index")
             # A merge waits, for as long as it is told to.
             db.execute("SET lock_timeout = '50ms'")
             with pytest.raises(errors.LockNotAvailable):
@@ -125,3 +126,4 @@ def test_beside_a_vacuum(cluster: Cluster, dbname: str, items: Items) -> None:
     db.execute("RESET statement_timeout")
     compare(db, question, "items_index")
     compare_size(db, "items_index")
+    verify(db, "items_index")
