@@ -45,6 +45,9 @@ class Pages:
     def used(self, block: int) -> int:
         return struct.unpack_from("<I", self.pages[block], USED)[0]
 
+    def sequence(self, block: int) -> int:
+        return struct.unpack_from("<I", self.pages[block], SEQUENCE)[0]
+
     def of_kind(self, kind: str) -> list[int]:
         return [block for block in range(len(self.pages)) if self.kind(block) == kind]
 

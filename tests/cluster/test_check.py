@@ -129,6 +129,7 @@ def make_copies(
 
     yield make
     for cluster in made:
+        cluster.stop()
         log = cluster.log.read_text()
         assert not any(fault in log for fault in ("PANIC", "TRAP", "terminated by signal", "panicked"))
         cluster.log.unlink()
@@ -274,14 +275,15 @@ CHANGES: list[tuple[str, Callable[[Copy, int], None], str]] = [
     *((kind, change_owner, "expected .* of \\d+, found") for kind in KINDS.values()),
     *((kind, change_sequence, "expected .* page \\d+ of") for kind in KINDS.values()),
     *((kind, change_kind, "expected|unknown kind") for kind in KINDS.values()),
-    *((kind, cut_short, "are no whole number of") for kind in ("delta", "list")),
+    *((kind, cut_short, "no whole number of|came before") for kind in ("delta", "list")),
 ]
 
 
-def test_known_changes(make_copies: Callable[[int], Copies], rng: numpy.random.Generator) -> None:
+def test_known_changes(make_copies: Callable[[int], Copies]) -> None:
     copies = make_copies(len(CHANGES))
     for copy, (kind, change, _) in zip(copies, CHANGES, strict=True):
-        block = copy.any_of(kind, rng)
+        # The first page of a delta: on others a vector of the page before may end.
+        block = min(copy.pages.of_kind(kind), key=copy.pages.sequence)
         change(copy, block)
         copy.pages.stamp(block)
     copies.start()

@@ -12,7 +12,7 @@ import pytest
 import vectors
 from changes import LABELS, Items
 from conftest import create_database
-from oracle import OPERATORS, Question, compare
+from oracle import OPERATORS, Question, compare, verify
 from pgcluster import Cluster
 from vectors import Source, clustered
 
@@ -123,6 +123,7 @@ def test_dump_and_restore(
             items.update_vectors()
             for question in asked:
                 answer(db, *question)
+            verify(db)
     finally:
         with cluster.connect() as db:
             db.execute(f'DROP DATABASE "{target}" WITH (FORCE)')
@@ -239,3 +240,5 @@ def same_answers(near: psycopg.Connection, far: psycopg.Connection, source: Sour
     )
     rows = "SELECT id, embedding::text FROM keyless ORDER BY 1, 2"
     assert far.execute(rows).fetchall() == near.execute(rows).fetchall()
+    verify(near)
+    verify(far)

@@ -1,6 +1,7 @@
 """Older versions of the extension become what a fresh installation is; files of other formats are refused."""
 
 import struct
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import psycopg
 import pytest
 from psycopg import errors
 
+import serveruser
 import vectors
 from changes import Items
 from conftest import create_database
-from oracle import Question, compare
+from oracle import Question, compare, verify
 from pages import PAYLOAD, PAYLOAD_CHECKSUM, VERSION, Pages
-from pgcluster import Cluster
+from pgcluster import SUPERUSER, Cluster
 from vectors import Source, clustered
 
 DIMS = 12
@@ -88,6 +90,40 @@ def test_update_from_every_version(cluster: Cluster, dbname: str, rng: numpy.ran
             items.delete_some()
             items.vacuum()
             compare(db, question, "items_index")
+            verify(db)
+
+
+def test_pg_upgrade(make_cluster: Callable[..., Cluster], rng: numpy.random.Generator) -> None:
+    """To the same version, as there is only one here: files are taken over, catalogs are made anew."""
+    old, new = make_cluster("old"), make_cluster("new")
+    create_database(old, "upgraded")
+    with old.connect("upgraded") as db:
+        items = create_items(db, rng)
+        items.delete_some()
+        question = Question("<->", parameters={"target": items.source.vector()})
+        before = compare(db, question, "items_index")
+    old.stop()
+    new.stop()
+    bindir = Path(old.tree.program("postgres")).parent
+    done = subprocess.run(
+        [*serveruser.prefix(), new.tree.program("pg_upgrade"), "--link", "--socketdir", new.home]
+        + ["--old-bindir", bindir, "--old-datadir", old.data, "--new-datadir", new.data]
+        + ["--username", SUPERUSER],
+        env=serveruser.ENVIRONMENT,
+        cwd=new.home,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    new.start()
+    with vectors.register(new.connect("upgraded")) as db:
+        assert compare(db, question, "items_index") == before
+        verify(db, "items_index")
+        items.connection = db
+        items.copy()
+        items.vacuum()
+        compare(db, question, "items_index")
+        verify(db, "items_index")
 
 
 def test_index_of_another_format(make_cluster: Callable[..., Cluster], rng: numpy.random.Generator) -> None:
@@ -118,7 +154,7 @@ def test_index_of_another_format(make_cluster: Callable[..., Cluster], rng: nump
             items.copy()
             items.vacuum()
             compare(db, question, "items_index")
-            assert db.execute("SELECT * FROM kdtree_check('items_index', true)").fetchall() == []
+            verify(db)
 
 
 def set_version(path: Path, version: int, metapage_only: bool) -> None:
