@@ -17,15 +17,11 @@ use crate::types::error::raise_with_detail;
 const SEGMENTS_PER_DOUBLING: usize = 16;
 /// A segment of fewer vectors is not worth having, however little memory there is.
 const MIN_VECTORS: usize = 500;
-/// One part in so many of the memory is lost to the C library's allocator from the second segment on, which does not find again all
-/// that the first build has freed: up to 14 % were measured.
-const NOT_FOUND_AGAIN: usize = 16;
-
 /// The most vectors that a new segment is built of at once, for an index that has so many segments.
 pub fn batch_limit(dims: usize, segments: usize) -> usize {
     let memory = BuildMemory::new(dims, threads::most_maintenance_threads());
     let bytes = options::maintenance_bytes().saturating_mul(1 << (segments / SEGMENTS_PER_DOUBLING));
-    memory.vectors_within(bytes - bytes / NOT_FOUND_AGAIN).clamp(MIN_VECTORS, u32::MAX as usize)
+    memory.vectors_within(bytes).clamp(MIN_VECTORS, u32::MAX as usize)
 }
 
 /// A set of prepared vectors with their row addresses.

@@ -19,6 +19,10 @@ const POLL: Duration = Duration::from_millis(10);
 /// Messages that may wait for the main thread.
 const BACKLOG: usize = 64;
 
+/// Bytes from which on a block is large.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const LARGE_BLOCK: i32 = 1 << 20;
+
 /// How many threads a maintenance command may use.
 pub fn maintenance_threads() -> usize {
     let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
@@ -42,6 +46,7 @@ pub fn run<M: Send, T: Send>(
     work: impl FnOnce(SyncSender<M>) -> T + Send,
     mut receive: impl FnMut(M),
 ) -> T {
+    release_large_blocks();
     thread::scope(|scope| {
         let (sender, receiver) = sync_channel(BACKLOG);
         // Dropped before the scope waits for the thread, with the receiver or after it: both end the work.
@@ -85,8 +90,17 @@ fn in_pool<T: Send>(
         .build_scoped(|thread| thread.run(), |pool| pool.install(work))
 }
 
-/// Gives freed memory back to the system. Every thread allocates in a place of its own, and the C library keeps what is freed
-/// there: the next threads may not find it.
+/// Makes sure that large blocks go back to the system when they are freed. Every thread allocates in a place of its own, and the
+/// C library soon keeps there blocks of up to 32 MB, which the next threads may not find.
+fn release_large_blocks() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: sets a limit, which nobody else sets.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BLOCK);
+    }
+}
+
+/// Gives all other freed memory back.
 pub fn release_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: touches free memory only.
