@@ -1,8 +1,8 @@
 //! Vectors on their way into a segment, in memory: as many as `maintenance_work_mem` allows, what is more goes into another
 //! segment.
 //!
-//! A table that fills the memory many times would become many segments, and every scan looks into each. So after every
-//! [`SEGMENTS_PER_DOUBLING`] segments of an index the memory is allowed to double.
+//! A table that fills the memory many times becomes many segments, of which there is a largest number. So after the first
+//! [`SEGMENTS_WITHIN_LIMIT`] segments of an index, the memory is allowed to double with every [`SEGMENTS_PER_DOUBLING`].
 
 use std::collections::TryReserveError;
 
@@ -13,14 +13,18 @@ use super::options;
 use crate::pg::threads;
 use crate::types::error::raise_with_detail;
 
-/// Segments after which a build may use twice as much memory.
+/// Segments for each of which a build keeps to its memory.
+const SEGMENTS_WITHIN_LIMIT: usize = 64;
+/// Further segments after which it may use twice as much.
 const SEGMENTS_PER_DOUBLING: usize = 16;
 /// A segment of fewer vectors is not worth having, however little memory there is.
 const MIN_VECTORS: usize = 500;
+
 /// The most vectors that a new segment is built of at once, for an index that has so many segments.
 pub fn batch_limit(dims: usize, segments: usize) -> usize {
     let memory = BuildMemory::new(dims, threads::most_maintenance_threads());
-    let bytes = options::maintenance_bytes().saturating_mul(1 << (segments / SEGMENTS_PER_DOUBLING));
+    let doublings = segments.saturating_sub(SEGMENTS_WITHIN_LIMIT) / SEGMENTS_PER_DOUBLING;
+    let bytes = options::maintenance_bytes().saturating_mul(1 << doublings);
     memory.vectors_within(bytes).clamp(MIN_VECTORS, u32::MAX as usize)
 }
 

@@ -134,20 +134,18 @@ fn append_to_locked(index: Index, part: Part, dims: u32, item: &[u8]) {
     let parts: Vec<&[u8]> = rest.chunks(PAYLOAD).collect();
     let pages: Vec<ExclusivePage> = parts.iter().map(|_| source.page()).collect();
     let (first, last) = (pages[0].block(), pages[pages.len() - 1].block());
-    let create = |record: &mut WalRecord, position: usize| {
-        let header = PageHeader {
-            next: pages.get(position + 1).map_or(NO_BLOCK, ExclusivePage::block),
-            ..PageHeader::new(part.kind(), owner, chain.pages + position as u32)
-        };
-        record.create(&pages[position], header, |payload| {
-            payload[..parts[position].len()].copy_from_slice(parts[position]);
-            parts[position].len()
-        });
+    let header = |position: usize| PageHeader {
+        next: pages.get(position + 1).map_or(NO_BLOCK, ExclusivePage::block),
+        ..PageHeader::new(part.kind(), owner, chain.pages + position as u32)
+    };
+    let fill = |position: usize, payload: &mut Payload| {
+        payload[..parts[position].len()].copy_from_slice(parts[position]);
+        parts[position].len()
     };
     // What continues an item comes before what leads to it. A crash in between leaves pages to which nothing points.
     for position in (1..pages.len()).rev() {
         let mut record = WalRecord::begin(index);
-        create(&mut record, position);
+        record.create(&pages[position], header(position), |payload| fill(position, payload));
         record.commit();
     }
     let extended = part.chain_mut(&mut locked.meta);
@@ -158,7 +156,7 @@ fn append_to_locked(index: Index, part: Part, dims: u32, item: &[u8]) {
         pages: chain.pages + pages.len() as u32,
     };
     let mut record = WalRecord::begin(index);
-    create(&mut record, 0);
+    record.create(&pages[0], header(0), |payload| fill(0, payload));
     locked.log(&mut record);
     if let Some(old_tail) = &old_tail {
         record.change(old_tail, |header, payload| {

@@ -59,7 +59,7 @@ impl LockedMeta {
     }
 
     /// Adds the changed metapage to a record.
-    pub fn log(&self, record: &mut WalRecord) {
+    pub fn log<'a>(&'a self, record: &mut WalRecord<'a>) {
         record.change(&self.page, |header, payload| header.used = self.meta.write(payload) as u32);
     }
 

@@ -285,6 +285,11 @@ impl ExclusivePage {
         self.locked.buffer
     }
 
+    /// Where the page is in memory.
+    pub(super) fn start(&self) -> *mut u8 {
+        self.locked.page.as_ptr().cast()
+    }
+
     /// The page itself, to be changed without a WAL record of its own.
     pub(super) fn page_mut(&mut self) -> &mut Page {
         // SAFETY: exclusively locked for as long as `self` lives, and borrowed from it.

@@ -11,72 +11,131 @@ use super::buffer::{ExclusivePage, Page};
 use super::index::Index;
 use super::report::OrRaise;
 
-/// A change of up to four pages (`MAX_GENERIC_XLOG_PAGES`) that happens as a whole or not at all, also when the server crashes.
+/// A change of up to four pages that happens as a whole or not at all, also when the server crashes.
 ///
 /// Pages change when the record is committed; until then the changes are in copies. A record that is dropped has changed
 /// nothing. Works for unlogged and temporary relations too, where nothing is logged.
+///
+/// What is logged is generic WAL (`src/backend/access/transam/generic_xlog.c`), which core's code replays: for each page the fragments that
+/// changed, each an offset, a length and that many bytes; or the whole page. But the records are made here: `GenericXLog` looks for what
+/// changed byte by byte, which took half of the time of a COPY into an indexed table.
 #[must_use = "a record changes nothing until it is committed"]
-pub struct WalRecord {
-    state: *mut pg_sys::GenericXLogState,
+pub struct WalRecord<'a> {
     index: Index,
+    changes: Vec<Change<'a>>,
 }
 
-impl WalRecord {
+/// The new contents of a page.
+struct Change<'a> {
+    page: &'a ExclusivePage,
+    image: Box<Page>,
+    /// The page is made anew: what it held before does not matter.
+    is_new: bool,
+}
+
+impl<'a> WalRecord<'a> {
     pub fn begin(index: Index) -> Self {
-        // SAFETY: the relation is open.
-        WalRecord { state: unsafe { pg_sys::GenericXLogStart(index.raw()) }, index }
+        WalRecord { index, changes: Vec::new() }
     }
 
-    /// Changes a page that was read and found sound, once in a record. The lock on `page` must be held until the record is
-    /// committed.
-    pub fn change(&mut self, page: &ExclusivePage, edit: impl FnOnce(&mut PageHeader, &mut Payload)) {
-        let index = self.index;
-        let image = self.register(page, 0);
-        let mut header = PageHeader::read_alone(image).or_raise(index);
-        edit(&mut header, payload_mut(image));
-        put_header(image, &header);
+    /// Changes a page that was read and found sound, once in a record.
+    pub fn change(&mut self, page: &'a ExclusivePage, edit: impl FnOnce(&mut PageHeader, &mut Payload)) {
+        let mut image = Box::new(**page);
+        let mut header = PageHeader::read_alone(&image).or_raise(self.index);
+        edit(&mut header, payload_mut(&mut image));
+        put_header(&mut image, &header);
+        self.changes.push(Change { page, image, is_new: false });
     }
 
     /// Makes a page anew. `fill` writes the payload, which is zeros, and says how much of it is in use.
     pub fn create(
         &mut self,
-        page: &ExclusivePage,
+        page: &'a ExclusivePage,
         header: PageHeader,
         fill: impl FnOnce(&mut Payload) -> usize,
     ) {
-        let image = self.register(page, pg_sys::GENERIC_XLOG_FULL_IMAGE as i32);
-        initialise(image, header, fill);
-    }
-
-    fn register(&mut self, page: &ExclusivePage, flags: i32) -> &mut Page {
-        // SAFETY: the state is unfinished; the buffer is exclusively locked; the copy is a whole page, valid until the
-        // record is finished, and borrowed from `self` until then.
-        unsafe { &mut *pg_sys::GenericXLogRegisterBuffer(self.state, page.buffer(), flags).cast::<Page>() }
+        let mut image = Box::new([0; PAGE_SIZE]);
+        initialise(&mut image, header, fill);
+        self.changes.push(Change { page, image, is_new: true });
     }
 
     /// Logs the changes and makes them.
     pub fn commit(self) {
-        let state = self.state;
-        std::mem::forget(self);
-        // SAFETY: the state is unfinished and not used again.
-        unsafe { pg_sys::GenericXLogFinish(state) };
-    }
-}
-
-impl Drop for WalRecord {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            // SAFETY: the state is unfinished and not used again.
-            unsafe { pg_sys::GenericXLogAbort(self.state) }
+        assert!(self.changes.len() <= MAX_PAGES);
+        let needs_wal = self.index.needs_wal();
+        let fragments: Vec<Vec<u8>> = self
+            .changes
+            .iter()
+            .map(|change| if change.is_new { Vec::new() } else { change.fragments() })
+            .collect();
+        // SAFETY: the pages are pinned and exclusively locked, for the record borrows them, and nobody reads through these borrows
+        // meanwhile. In the critical section nothing fails short of a server crash; what is registered lives until it is inserted.
+        unsafe {
+            if needs_wal {
+                pg_sys::XLogBeginInsert();
+            }
+            pg_sys::CritSectionCount += 1;
+            for (number, (change, fragments)) in (0u8..).zip(self.changes.iter().zip(&fragments)) {
+                let buffer = change.page.buffer();
+                std::ptr::copy_nonoverlapping(change.image.as_ptr(), change.page.start(), PAGE_SIZE);
+                pg_sys::MarkBufferDirty(buffer);
+                if needs_wal {
+                    let whole = if change.is_new { pg_sys::REGBUF_FORCE_IMAGE } else { 0 };
+                    pg_sys::XLogRegisterBuffer(number, buffer, (whole | pg_sys::REGBUF_STANDARD) as u8);
+                    if !fragments.is_empty() {
+                        let bytes = fragments.as_ptr().cast_mut().cast();
+                        pg_sys::XLogRegisterBufData(number, bytes, fragments.len() as i32);
+                    }
+                }
+            }
+            if needs_wal {
+                let position = pg_sys::XLogInsert(RM_GENERIC_ID, 0);
+                self.changes.iter().for_each(|change| set_position(change.page.start(), position));
+            }
+            pg_sys::CritSectionCount -= 1;
         }
     }
 }
 
-/// Puts bytes behind the payload in use of a page with this header, and logs that.
-///
-/// The record is one of generic WAL too, but made here: [`WalRecord`] finds out what changed by comparing the page with a copy of itself, byte
-/// by byte, which took half of the time of a COPY into an indexed table. For each page such a record holds fragments, an offset, a
-/// length and that many bytes (`src/backend/access/transam/generic_xlog.c`).
+impl Change<'_> {
+    /// What differs from the page as it is.
+    fn fragments(&self) -> Vec<u8> {
+        let mut fragments = Vec::new();
+        // From its position in the log on, which is not part of the change.
+        let pairs = self.page.chunks_exact(COMPARED).zip(self.image.chunks_exact(COMPARED));
+        let mut differing =
+            pairs.enumerate().filter(|(_, (old, new))| old != new).map(|(at, _)| at).peekable();
+        while let Some(first) = differing.next() {
+            let mut end = first + 1;
+            while differing.next_if_eq(&end).is_some() {
+                end += 1;
+            }
+            let range = (first * COMPARED).max(POSITION_END)..end * COMPARED;
+            fragments.extend_from_slice(&fragment_head(&range));
+            fragments.extend_from_slice(&self.image[range]);
+        }
+        fragments
+    }
+}
+
+/// As many as core's code replays in a record (`MAX_GENERIC_XLOG_PAGES`).
+const MAX_PAGES: usize = 4;
+/// Pages are compared in pieces of so many bytes.
+const COMPARED: usize = 32;
+/// End of a page's position in the log (`pd_lsn`).
+const POSITION_END: usize = 8;
+/// The resource manager of generic WAL.
+const RM_GENERIC_ID: pg_sys::RmgrId = pg_sys::RmgrIds::RM_GENERIC_ID as pg_sys::RmgrId;
+
+/// Offset and length of a fragment.
+fn fragment_head(range: &Range<usize>) -> [u8; 4] {
+    let [a, b] = (range.start as u16).to_ne_bytes();
+    let [c, d] = (range.len() as u16).to_ne_bytes();
+    [a, b, c, d]
+}
+
+/// Puts bytes behind the payload in use of a page with this header, and logs that: what a [`WalRecord`] would do, without a copy of the
+/// page.
 ///
 /// # Panics
 /// If there is not enough room.
@@ -89,62 +148,46 @@ pub fn append(index: Index, page: &mut ExclusivePage, mut header: PageHeader, by
     // SAFETY: the page is pinned and exclusively locked. In the critical section nothing fails short of a server crash; what is
     // registered lives until it is inserted.
     unsafe {
+        if needs_wal {
+            pg_sys::XLogBeginInsert();
+        }
         pg_sys::CritSectionCount += 1;
         let image = page.page_mut();
         image[start..end].copy_from_slice(bytes);
         header.write(image);
         set_lower(image, &header);
         set_header_checksum(image);
-        // The last fragment's bytes follow from the page itself.
-        let mut fragments = FragmentHeads::default();
-        fragments.add(LOWER).extend(&image[LOWER]);
-        fragments.add(CHANGED_BY_APPEND).extend(&image[CHANGED_BY_APPEND]);
-        fragments.add(start..end);
+        let mut changed_headers = [0; 4 + HEADERS.end - HEADERS.start];
+        changed_headers[..4].copy_from_slice(&fragment_head(&HEADERS));
+        changed_headers[4..].copy_from_slice(&image[HEADERS]);
+        let mut head = fragment_head(&(start..end));
         let appended = image[start..end].as_mut_ptr();
         pg_sys::MarkBufferDirty(page.buffer());
         if needs_wal {
-            pg_sys::XLogBeginInsert();
             pg_sys::XLogRegisterBuffer(0, page.buffer(), pg_sys::REGBUF_STANDARD as u8);
-            pg_sys::XLogRegisterBufData(0, fragments.bytes.as_mut_ptr().cast(), fragments.length as i32);
+            pg_sys::XLogRegisterBufData(0, changed_headers.as_mut_ptr().cast(), changed_headers.len() as i32);
+            pg_sys::XLogRegisterBufData(0, head.as_mut_ptr().cast(), head.len() as i32);
             pg_sys::XLogRegisterBufData(0, appended.cast(), bytes.len() as i32);
             let position = pg_sys::XLogInsert(RM_GENERIC_ID, 0);
-            set_position(page.page_mut(), position);
+            set_position(page.start(), position);
         }
         pg_sys::CritSectionCount -= 1;
     }
 }
 
-/// The resource manager of generic WAL.
-const RM_GENERIC_ID: pg_sys::RmgrId = pg_sys::RmgrIds::RM_GENERIC_ID as pg_sys::RmgrId;
+/// The part of the headers that appending changes: from `pd_lower` on.
+const HEADERS: Range<usize> = LOWER.start..PAYLOAD_OFFSET;
 /// `pd_lower` in Postgres' page header.
 const LOWER: Range<usize> = 12..14;
-/// The part of our header that appending changes: bytes in use and checksums.
-const CHANGED_BY_APPEND: Range<usize> = 48..PAYLOAD_OFFSET;
-
-/// The fragments of an appending record, but for the bytes of the last.
-#[derive(Default)]
-struct FragmentHeads {
-    bytes: [u8; 3 * 4 + LOWER.end - LOWER.start + CHANGED_BY_APPEND.end - CHANGED_BY_APPEND.start],
-    length: usize,
-}
-
-impl FragmentHeads {
-    /// Adds offset and length of a fragment.
-    fn add(&mut self, range: Range<usize>) -> &mut Self {
-        self.extend(&(range.start as u16).to_ne_bytes()).extend(&(range.len() as u16).to_ne_bytes())
-    }
-
-    fn extend(&mut self, bytes: &[u8]) -> &mut Self {
-        self.bytes[self.length..self.length + bytes.len()].copy_from_slice(bytes);
-        self.length += bytes.len();
-        self
-    }
-}
 
 /// Notes on a page where its last change is in the log (`PageSetLSN`).
-fn set_position(page: &mut Page, position: pg_sys::XLogRecPtr) {
-    page[..4].copy_from_slice(&((position >> 32) as u32).to_ne_bytes());
-    page[4..8].copy_from_slice(&(position as u32).to_ne_bytes());
+///
+/// # Safety
+/// A page, exclusively locked.
+unsafe fn set_position(page: *mut u8, position: pg_sys::XLogRecPtr) {
+    let halves = [(position >> 32) as u32, position as u32];
+    // SAFETY: as the caller promises; pages are aligned.
+    unsafe { page.cast::<[u32; 2]>().write(halves) };
 }
 
 impl ExclusivePage {
