@@ -1,4 +1,4 @@
-"""What else happens to an index in its life: it is dumped and restored, and its table is replicated."""
+"""What else happens to an index in its life: it is dumped, restored, replicated, looked at."""
 
 import subprocess
 import time
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy
 import psycopg
 import pytest
+from psycopg import errors
 
 import vectors
 from changes import LABELS, Items
@@ -242,3 +243,41 @@ def same_answers(near: psycopg.Connection, far: psycopg.Connection, source: Sour
     assert far.execute(rows).fetchall() == near.execute(rows).fetchall()
     verify(near)
     verify(far)
+
+
+# On a standby ----------------------------------------------------------------------------------------------
+
+
+def test_functions_on_a_standby(make_cluster: Callable[..., Cluster], rng: numpy.random.Generator) -> None:
+    """An index can be looked at and checked there, but not changed; there is none of an unlogged table."""
+    primary = make_cluster("primary")
+    create_database(primary, "functions")
+    with primary.connect("functions") as db:
+        items = Items(vectors.register(db), Source(rng, DIMS, clustered, nulls=0.02), ROWS)
+        items.create()
+        db.execute(f"CREATE INDEX items_index ON items USING kdtree (embedding) {SMALL_DELTA}")
+        db.execute("CREATE UNLOGGED TABLE unlogged (embedding vector(3))")
+        db.execute("CREATE INDEX unlogged_index ON unlogged USING kdtree (embedding)")
+        items.copy()
+        items.delete_some()
+        standby = primary.standby("standby")
+        standby.start()
+        items.vacuum()
+        items.merge()
+        items.insert_one()  # a merge by itself does not wait for its log to be written
+        primary.wait_for_replay(standby)
+        stats = "SELECT * FROM kdtree_stats('items_index')"
+        before = db.execute(stats).fetchall()
+    with standby.connect("functions") as db:
+        assert db.execute(stats).fetchall() == before
+        verify(db, "items_index")
+        with pytest.raises(errors.ObjectNotInPrerequisiteState, match="recovery is in progress"):
+            db.execute("SELECT kdtree_merge('items_index')")
+        for query in (
+            "SELECT * FROM kdtree_stats('unlogged_index')",
+            "SELECT * FROM kdtree_check('unlogged_index')",
+            "SELECT * FROM kdtree_check('unlogged_index', true)",
+        ):
+            with pytest.raises(psycopg.Error, match="during recovery|unlogged") as refused:
+                db.execute(query)
+            assert refused.value.sqlstate in ("55000", "0A000")
