@@ -9,7 +9,8 @@ kept in target/bench, with the same as JSON.
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -54,22 +55,18 @@ def run_hnsw(rounds: int) -> Section:
         return shown(inserts.measure_peer(bench, "pgvector's HNSW"))
 
 
-class private:
+@contextmanager
+def private(cluster: Cluster) -> Iterator[Cluster]:
     """A cluster for one run, warmed up; removed afterwards, as is one that an interrupted run left."""
-
-    def __init__(self, cluster: Cluster):
-        self._cluster = cluster
-
-    def __enter__(self) -> Cluster:
-        self._cluster.destroy()
-        self._cluster.start()
-        line = progress.Line(f"warming up PostgreSQL {self._cluster.tree.version}")
-        warm_up(self._cluster)
+    cluster.destroy()
+    try:
+        cluster.start()
+        line = progress.Line(f"warming up PostgreSQL {cluster.tree.version}")
+        warm_up(cluster)
         line.done()
-        return self._cluster
-
-    def __exit__(self, *_) -> None:
-        self._cluster.destroy()
+        yield cluster
+    finally:
+        cluster.destroy()
 
 
 def shown(section: Section) -> Section:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy
 import psycopg
@@ -23,12 +24,12 @@ def measure(bench: Bench) -> Section:
     for dims in (DIMS, HIGH_DIMS):
         rows = bench.rows_of(dims) // 2
         for label, measured in (
-            ("one row a statement", lambda: _single(bench, rows, dims, "label")),  # noqa: B023
-            ("one row a statement, column with a btree", lambda: _single(bench, rows, dims, "rank")),  # noqa: B023
-            ("all rows in one statement", lambda: _all(bench, rows, dims)),  # noqa: B023
+            ("one row a statement", partial(_single, "label")),
+            ("one row a statement, column with a btree", partial(_single, "rank")),
+            ("all rows in one statement", _all),
         ):
             line = progress.Line(f"UPDATE, {label}, {rows:,} rows of {dims} dimensions")
-            times = [measured() for _ in range(bench.rounds)]
+            times = [measured(bench, rows, dims) for _ in range(bench.rounds)]
             indexed, bare, ratio = paired([(rows / indexed, rows / bare) for indexed, bare in times])
             section.add(
                 f"{label}, {dims} dimensions", indexed, bare, Unit.ROWS_PER_SECOND, at_least(0.5), ratio
@@ -60,7 +61,7 @@ def _tables(bench: Bench, rows: int, dims: int) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def _single(bench: Bench, rows: int, dims: int, column: str) -> Times:
+def _single(column: str, bench: Bench, rows: int, dims: int) -> Times:
     order = numpy.random.default_rng(_SEED).permutation(rows) + 1
     ids = [(id,) for id in client.integers(order)]
     size = -(-rows // _STEPS)
