@@ -62,7 +62,7 @@ class Figure:
             self.name,
             self.unit.show(self.measured),
             self.unit.show(self.reference),
-            f"{self.ratio:.2f}",
+            f"{self.ratio:.2f}" if self.ratio >= 0.1 else f"{self.ratio:.3f}",
             "" if self.target is None else str(self.target),
             verdict,
         ]

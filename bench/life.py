@@ -40,10 +40,11 @@ QUICK_ROWS, QUICK_ROUNDS = 100_000, 1
 HNSW_ROWS = 25_000  # of which inserts take a part; HNSW needs a millisecond for each
 
 
-def run(stages: list[str], rows: int, rounds: int) -> list[Section]:
+def run(stages: list[str], rows: int, rounds: int) -> tuple[str, list[Section]]:
+    """What was measured, and the figures."""
     with private(Cluster("bench-life", pgtree.prepare(), settings=SETTINGS)) as cluster:
         bench = Bench(cluster, rows, rounds)
-        return [shown(STAGES[name](bench)) for name in stages]
+        return bench.version(), [shown(STAGES[name](bench)) for name in stages]
 
 
 def run_hnsw(rounds: int) -> Section:
@@ -52,7 +53,7 @@ def run_hnsw(rounds: int) -> Section:
     with private(hnsw.cluster("bench-life", SETTINGS)) as cluster:
         index = "USING hnsw (embedding vector_l2_ops)"
         bench = Bench(cluster, HNSW_ROWS, rounds, extension="vector", index=index)
-        return shown(inserts.measure_peer(bench, "pgvector's HNSW"))
+        return shown(inserts.measure_peer(bench, f"HNSW ({bench.version()})"))
 
 
 @contextmanager
@@ -87,21 +88,23 @@ def main() -> int:
     if rows < 10_000 or rounds < 1:
         parser.error("at least 10,000 rows and 1 round are needed")
 
-    sections = run(arguments.only, rows, rounds)
+    version, sections = run(arguments.only, rows, rounds)
     if arguments.hnsw:
         sections.append(run_hnsw(rounds))
-    keep(sections, rows, rounds)
+    keep(version, sections, rows, rounds)
     return 0
 
 
-def keep(sections: list[Section], rows: int, rounds: int) -> None:
+def keep(version: str, sections: list[Section], rows: int, rounds: int) -> None:
     figures = [figure for section in sections for figure in section.figures if figure.met is not None]
     missed = [figure.name for figure in figures if not figure.met]
     verdict = f"{len(figures) - len(missed)} of {len(figures)} targets met"
-    head = f"{machine.describe()}; {date.today().isoformat()}. {rows:,} rows, {rounds} rounds. {verdict}."
+    where = f"{version}; {machine.describe()}; {date.today().isoformat()}"
+    head = f"{where}. {rows:,} rows, {rounds} rounds. {verdict}."
     path = paths.cache_dir("bench") / f"life-{rows}.md"
     path.write_text("\n".join([f"# The life of an index\n\n{head}\n", *map(Section.markdown, sections)]))
     data = {
+        "version": version,
         "machine": machine.describe(),
         "rows": rows,
         "rounds": rounds,

@@ -40,8 +40,8 @@ class Bench:
         return target if self.rows >= TARGET_ROWS else None
 
     def rows_of(self, dims: int) -> int:
-        """Rows of a smaller table, as many bytes whatever the dimensions."""
-        return max(self.rows // 5 * DIMS // dims, 1_000)
+        """Rows of a smaller table: enough for segments to be sealed and merged while it grows."""
+        return self.rows // 5 if dims <= DIMS else self.rows // 20
 
     @contextmanager
     def database(self) -> Iterator[psycopg.Connection]:
@@ -53,6 +53,14 @@ class Bench:
             connection.execute(f"SET maintenance_work_mem = '{server.BUILD_MEMORY}'")
             server.send_vectors_in_binary(connection)
             yield connection
+
+    def version(self) -> str:
+        """What is measured."""
+        with self.database() as connection:
+            (version,) = connection.execute(
+                "SELECT extversion FROM pg_extension WHERE extname = %s", (self.extension,)
+            ).fetchone()
+        return f"{self.extension} {version}, PostgreSQL {self.cluster.tree.version}"
 
     def connect(self) -> psycopg.Connection:
         """One more connection to that database."""

@@ -18,6 +18,8 @@ HIGH_DIMS = 768
 _CLIENTS = (1, 2, 4)
 # Rows go into a table in so many parts, one into this table and one into that in turns.
 _STEPS = 20
+# Seconds after which a client that does not answer has died.
+_PATIENCE = 600
 
 # Seconds with the index, and without.
 Times = tuple[float, float]
@@ -39,10 +41,11 @@ def measure(bench: Bench) -> Section:
 
 
 def measure_peer(bench: Bench, name: str) -> Section:
-    """The same with another access method's index."""
+    """The same by one client, with another access method's index."""
     section = Section(f"Inserting with {name}", ("with the index", "without"))
     _by_one_client(bench, section, None)
-    section.notes.append(f"{bench.rows_of(DIMS):,} rows; every further row costs this index more.")
+    rows = " and ".join(f"{bench.rows_of(dims):,} rows of {dims} dimensions" for dims in (DIMS, HIGH_DIMS))
+    section.notes.append(f"{rows}; in a larger index of this kind a row costs more.")
     return section
 
 
@@ -136,8 +139,8 @@ class _Clients:
 
     def __init__(self, bench: Bench, table: str, shares: list[list]):
         context = multiprocessing.get_context("fork")
-        self._begin = context.Barrier(len(shares) + 1)
-        self._end = context.Barrier(len(shares) + 1)
+        self._begin = context.Barrier(len(shares) + 1, timeout=_PATIENCE)
+        self._end = context.Barrier(len(shares) + 1, timeout=_PATIENCE)
         self._processes = [
             context.Process(target=self._run, args=(bench, table, parts), daemon=True) for parts in shares
         ]
