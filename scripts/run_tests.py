@@ -176,9 +176,18 @@ def dependencies(log: Path) -> Counts:
     return check("cargo", "deny", "check")(log)
 
 
+def fuzz(log: Path) -> Counts:
+    """A moment of every fuzz target, where cargo-fuzz and a nightly compiler are installed."""
+    if execute(["cargo", "+nightly", "fuzz", "--version"], log) != 0:
+        return Counts(skipped=1)
+    return check(SCRIPTS / "fuzz.sh", "3")(log)
+
+
+FUZZ = ("--manifest-path", "fuzz/Cargo.toml")
 PYTHON = (sys.executable, "-m")
 STAGES = [
     Stage("format", check("cargo", "fmt", "--all", "--check")),
+    Stage("fuzz-format", check("cargo", "fmt", *FUZZ, "--check")),
     Stage("python", check(*PYTHON, "ruff", "check", ".")),
     Stage("python-format", check(*PYTHON, "ruff", "format", "--check", ".")),
     Stage("clippy", clippy),
@@ -187,6 +196,7 @@ STAGES = [
     Stage("regress", against_server("regress"), needs="build"),
     Stage("isolation", against_server("isolation"), needs="build"),
     Stage("cluster", cluster_tests, needs="build"),
+    Stage("fuzz", fuzz),
     Stage("dependencies", dependencies),
 ]
 

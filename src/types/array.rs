@@ -3,11 +3,12 @@
 //! Casts turn arrays into vectors and back; the aggregates keep their state in one.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
 use pgrx::datum::Datum;
-use pgrx::varlena::set_varsize_4b;
+use pgrx::varlena::{set_varsize_4b, varsize_4b};
 use pgrx::{impl_sql_translatable, pg_sys, FromDatum, PgSqlErrorCode};
 
 use super::error::raise;
@@ -35,29 +36,61 @@ unsafe impl Element for f64 {
 }
 
 /// An array argument: detoasted, of one dimension or empty, without NULLs.
+///
+/// What its header claims is compared with its size: arrays come from tables, which may be damaged.
 pub struct ArrayRef<'a> {
     raw: NonNull<pg_sys::ArrayType>,
     len: usize,
+    /// Where the elements begin and end.
+    data: Range<usize>,
     lifetime: PhantomData<&'a pg_sys::ArrayType>,
 }
 
 impl<'a> ArrayRef<'a> {
-    /// Reads an array datum. Raises an error if it has more than one dimension or holds NULLs.
+    /// Reads an array datum. Raises an error if it has more than one dimension or holds NULLs, and `data_corrupted` if it
+    /// contradicts itself.
     ///
     /// # Safety
-    /// `datum` is a valid array, which is neither changed nor freed during `'a`.
+    /// `datum` points to a readable varlena, which is neither changed nor freed during `'a`.
     unsafe fn from_datum(datum: pg_sys::Datum) -> ArrayRef<'a> {
-        // SAFETY: `pg_detoast_datum` returns a plain array; its dimensions follow the header.
+        // SAFETY: `pg_detoast_datum` returns a plain varlena; nothing beyond its size is read.
         unsafe {
             let raw = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
-            if (*raw).ndim > 1 {
+            let size = varsize_4b(raw.cast());
+            if size < size_of::<pg_sys::ArrayType>() {
+                corrupted(size, 0);
+            }
+            let ndim = (*raw).ndim;
+            if ndim > 1 {
                 raise(PgSqlErrorCode::ERRCODE_DATA_EXCEPTION, "array must be 1-D");
+            }
+            let lengths = size_of::<pg_sys::ArrayType>() + 2 * size_of::<i32>();
+            let claimed = match ndim {
+                0 => 0,
+                1 if size >= lengths => raw.add(1).cast::<i32>().read(),
+                _ => corrupted(size, 0),
+            };
+            let Ok(len) = usize::try_from(claimed) else { corrupted(size, claimed) };
+            let start = match (*raw).dataoffset {
+                0 => data_offset(ndim as usize),
+                // A bit for each element lies before them.
+                offset if is_aligned(offset) && offset as usize >= lengths + len.div_ceil(8) => {
+                    offset as usize
+                }
+                _ => corrupted(size, claimed),
+            };
+            if start > size && len > 0 {
+                corrupted(size, claimed);
             }
             if (*raw).dataoffset != 0 && pg_sys::array_contains_nulls(raw) {
                 raise(PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED, "array must not contain nulls");
             }
-            let len = if (*raw).ndim == 0 { 0 } else { raw.add(1).cast::<i32>().read() as usize };
-            ArrayRef { raw: NonNull::new_unchecked(raw), len, lifetime: PhantomData }
+            ArrayRef {
+                raw: NonNull::new_unchecked(raw),
+                len,
+                data: start..size.max(start),
+                lifetime: PhantomData,
+            }
         }
     }
 
@@ -76,7 +109,7 @@ impl<'a> ArrayRef<'a> {
     pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
         // SAFETY: the array holds `len` elements of this type, without gaps as none is NULL.
         (self.element_type() == T::OID)
-            .then(|| unsafe { std::slice::from_raw_parts(self.data().cast::<T>(), self.len) })
+            .then(|| unsafe { std::slice::from_raw_parts(self.data(size_of::<T>()).cast::<T>(), self.len) })
     }
 
     /// The elements, to be changed in place, if they are of type `T`.
@@ -85,13 +118,15 @@ impl<'a> ArrayRef<'a> {
     /// Nobody else reads the array, as is the case for the state of a running aggregate.
     pub unsafe fn as_mut_slice<T: Element>(&mut self) -> Option<&mut [T]> {
         // SAFETY: as above, and the caller vouches for the exclusive access.
-        (self.element_type() == T::OID)
-            .then(|| unsafe { std::slice::from_raw_parts_mut(self.data().cast::<T>(), self.len) })
+        (self.element_type() == T::OID).then(|| unsafe {
+            std::slice::from_raw_parts_mut(self.data(size_of::<T>()).cast::<T>(), self.len)
+        })
     }
 
     /// The elements of an array of `numeric`.
     pub fn numerics(&self) -> Option<impl Iterator<Item = pg_sys::Datum>> {
         (self.element_type() == pg_sys::NUMERICOID).then(|| {
+            self.data(pg_sys::VARHDRSZ_SHORT + size_of::<u16>());
             let (mut elements, mut count) = (std::ptr::null_mut(), 0);
             // SAFETY: length, by-value flag and alignment are those of `numeric`; the result lives in the current
             // memory context and has `count` entries.
@@ -116,23 +151,33 @@ impl<'a> ArrayRef<'a> {
         Array(self.raw)
     }
 
-    fn data(&self) -> *mut u8 {
-        // SAFETY: a valid array; where it has no NULL bitmap, the elements follow the dimensions, aligned.
-        unsafe {
-            let raw = self.raw.as_ptr();
-            let offset = match (*raw).dataoffset {
-                0 => data_offset((*raw).ndim as usize),
-                offset => offset as usize,
-            };
-            raw.cast::<u8>().add(offset)
+    /// The elements, each of which takes so many bytes at least. Raises an error if the array is too small for them.
+    fn data(&self, each: usize) -> *mut u8 {
+        if self.len > self.data.len() / each {
+            corrupted(self.data.end, self.len as i32);
         }
+        // SAFETY: the elements lie within the array.
+        unsafe { self.raw.as_ptr().cast::<u8>().add(self.data.start) }
     }
+}
+
+#[cold]
+fn corrupted(size: usize, claimed: i32) -> ! {
+    raise(
+        PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
+        format!("invalid array of {size} bytes that claims {claimed} elements"),
+    )
 }
 
 /// Where the elements of an array with `ndim` dimensions and without NULL bitmap begin: lengths and lower bounds come first.
 fn data_offset(ndim: usize) -> usize {
     (size_of::<pg_sys::ArrayType>() + 2 * ndim * size_of::<i32>())
         .next_multiple_of(pg_sys::MAXIMUM_ALIGNOF as usize)
+}
+
+/// Whether elements may begin at an offset: with a header that contradicts itself it may be negative, too.
+fn is_aligned(offset: i32) -> bool {
+    offset > 0 && offset.unsigned_abs().is_multiple_of(pg_sys::MAXIMUM_ALIGNOF)
 }
 
 /// An array to be returned.
