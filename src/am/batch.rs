@@ -41,19 +41,27 @@ impl Batch {
         Batch { dims, vectors: Vec::new(), slack: Vec::new(), tids: Vec::new() }
     }
 
+    /// Makes room for so many vectors at once.
+    pub fn expect(&mut self, vectors: usize) {
+        let room = self.vectors.try_reserve_exact(vectors.saturating_mul(self.dims));
+        let room = room.and(self.slack.try_reserve_exact(vectors)).and(self.tids.try_reserve_exact(vectors));
+        self.check(room);
+    }
+
     /// Adds a vector that may be up to `slack` away from the row's.
     pub fn push(&mut self, tid: Tid, prepared: &[f32], slack: f32) {
         assert_eq!(prepared.len(), self.dims);
-        self.reserve();
+        let room = grow(&mut self.vectors, self.dims);
+        let room = room.and(grow(&mut self.slack, 1)).and(grow(&mut self.tids, 1));
+        self.check(room);
         self.vectors.extend_from_slice(prepared);
         self.slack.push(slack);
         self.tids.push(tid);
     }
 
-    /// Makes room for one more. Rust would abort, and Postgres with it, where this raises an error.
-    fn reserve(&mut self) {
-        let room = grow(&mut self.vectors, self.dims);
-        if room.and(grow(&mut self.slack, 1)).and(grow(&mut self.tids, 1)).is_err() {
+    /// Rust would abort, and Postgres with it, where this raises an error.
+    fn check(&self, room: Result<(), TryReserveError>) {
+        if room.is_err() {
             raise_with_detail(
                 PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
                 "out of memory",

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use bkd::layout::chain::DeltaReader;
-use bkd::layout::meta::{Chain, Meta};
+use bkd::layout::meta::{Chain, Head, Meta};
 use bkd::layout::{payload, PageHeader, PageKind, Payload, NO_BLOCK, PAYLOAD};
 use bkd::{Placement, Result, Tid};
 use pgrx::{pg_sys, PgSqlErrorCode};
@@ -58,6 +58,16 @@ impl Part {
         }
     }
 
+    /// The same in what an insert knows.
+    fn known(self, head: &Head) -> Chain {
+        match self {
+            Part::Delta => head.delta,
+            Part::Unbounded => head.unbounded,
+            Part::Nan => head.nan,
+            Part::Null => head.null,
+        }
+    }
+
     pub fn chain_mut(self, meta: &mut Meta) -> &mut Chain {
         match self {
             Part::Delta => &mut meta.delta,
@@ -80,10 +90,10 @@ pub fn check_dims(index: Index, expected: u32, dims: u32) {
     }
 }
 
-/// Appends an item. `dims` are those of the row's vector, 0 if it is NULL; `copy` is a recent copy of the metapage.
-pub fn append(index: Index, copy: &Meta, part: Part, dims: u32, item: &[u8]) {
-    let dims_known = copy.dims != 0 || dims == 0;
-    if !(dims_known && append_to_tail(index, part, part.chain(copy), item)) {
+/// Appends an item. `dims` are those of the row's vector, 0 if it is NULL; `head` is what the metapage said recently.
+pub fn append(index: Index, head: &Head, part: Part, dims: u32, item: &[u8]) {
+    let dims_known = head.dims != 0 || dims == 0;
+    if !(dims_known && append_to_tail(index, part, part.known(head), item)) {
         append_to_locked(index, part, dims, item);
     }
 }

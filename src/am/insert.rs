@@ -1,7 +1,9 @@
 //! Inserting a row: into the delta chain, or into one of the lists.
 
+use std::cell::RefCell;
+
 use bkd::layout::chain::DeltaLayout;
-use bkd::layout::meta::Meta;
+use bkd::layout::meta::Head;
 use bkd::{prepare, Placement, Tid};
 use pgrx::prelude::*;
 use pgrx::{itemptr, pg_sys};
@@ -30,7 +32,7 @@ pub unsafe extern "C-unwind" fn insert(
     // SAFETY: as the caller promises.
     let (index, tid, value) = unsafe { (Index::from_raw(index), tid_of(heap_tid), non_null(values, isnull)) };
     match value {
-        None => append_tid(index, &meta::read(index), Part::Null, 0, tid),
+        None => append_tid(index, &meta::read_head(index), Part::Null, 0, tid),
         Some(datum) => {
             // SAFETY: the operator classes are on the type `vector`.
             let vector = unsafe { VectorRef::from_datum(datum) };
@@ -61,25 +63,32 @@ pub unsafe fn tid_of(tid: pg_sys::ItemPointer) -> Tid {
     Tid::new(block, offset)
 }
 
-fn insert_vector(index: Index, vector: &[f32], tid: Tid) {
-    let copy = meta::read(index);
-    let dims = vector.len() as u32;
-    chain::check_dims(index, copy.dims, dims);
-    let mut prepared = Vec::new();
-    match prepare(copy.metric, vector, &mut prepared) {
-        Placement::Ranked => {
-            let layout = DeltaLayout::new(vector.len());
-            let mut item = vec![0; layout.item()];
-            layout.write(&mut item, tid, &prepared);
-            chain::append(index, &copy, Part::Delta, dims, &item);
-            seal::seal_if_due(index, &copy);
-        }
-        placement => append_tid(index, &copy, Part::of(placement), dims, tid),
-    }
+thread_local! {
+    /// The prepared vector and the item of the last row: a COPY allocates neither for each.
+    static SCRATCH: RefCell<(Vec<f32>, Vec<u8>)> = const { RefCell::new((Vec::new(), Vec::new())) };
 }
 
-fn append_tid(index: Index, copy: &Meta, part: Part, dims: u32, tid: Tid) {
+fn insert_vector(index: Index, vector: &[f32], tid: Tid) {
+    let head = meta::read_head(index);
+    let dims = vector.len() as u32;
+    chain::check_dims(index, head.dims, dims);
+    // Not borrowed meanwhile: whatever raises an error leaves nothing but an allocation to be made again.
+    let (mut prepared, mut item) = SCRATCH.take();
+    match prepare(head.metric, vector, &mut prepared) {
+        Placement::Ranked => {
+            let layout = DeltaLayout::new(vector.len());
+            item.resize(layout.item(), 0);
+            layout.write(&mut item, tid, &prepared);
+            chain::append(index, &head, Part::Delta, dims, &item);
+            seal::seal_if_due(index, &head);
+        }
+        placement => append_tid(index, &head, Part::of(placement), dims, tid),
+    }
+    SCRATCH.set((prepared, item));
+}
+
+fn append_tid(index: Index, head: &Head, part: Part, dims: u32, tid: Tid) {
     let mut item = [0; Tid::SIZE];
     tid.write(&mut item);
-    chain::append(index, copy, part, dims, &item);
+    chain::append(index, head, part, dims, &item);
 }

@@ -157,7 +157,7 @@ fn merge(lock: &MergeLock, replaced: &[SegmentEntry]) -> bool {
     let index = lock.index();
     let vectors = replaced.iter().map(|entry| u64::from(entry.live())).sum();
     let Some(meta) = begin(index, vectors, replaced.len()) else { return false };
-    let segments = RefCell::new(Rebuild::start(index, meta.clone(), Work::Merge));
+    let segments = RefCell::new(Rebuild::start(index, meta.clone(), Work::Merge, vectors));
     // Between leaves, when no page is held.
     let mut pause = || {
         delay_point();

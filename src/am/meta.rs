@@ -15,12 +15,15 @@
 //! The last point holds for MVCC snapshots only; scans with others are refused. Should one of the others ever fail, the
 //! owner number in every page turns what would be a wrong answer into an error.
 
-use bkd::layout::meta::{Meta, META_BLOCK, META_OWNER};
+use std::cell::Cell;
+
+use bkd::layout::meta::{Head, Meta, META_BLOCK, META_OWNER};
 use bkd::layout::{payload, PageHeader, PageKind};
+use pgrx::pg_sys;
 
 use super::chain::read_header;
-use crate::pg::buffer::{ExclusivePage, Page, SharedPage};
-use crate::pg::index::Index;
+use crate::pg::buffer::{ExclusivePage, Page, RecentBuffer, SharedPage};
+use crate::pg::index::{FileId, Index};
 use crate::pg::report::OrRaise;
 use crate::pg::wal::WalRecord;
 
@@ -30,6 +33,26 @@ pub const BLOCK: u32 = META_BLOCK;
 /// A copy of the metapage as it is now.
 pub fn read(index: Index) -> Meta {
     parse(&SharedPage::read(index, BLOCK)).or_raise(index)
+}
+
+/// What an insert wants to know of the metapage as it is now.
+///
+/// Read for every row, so it is looked for where it was; its checksum was looked at when it was found there.
+pub fn read_head(index: Index) -> Head {
+    let recent = RECENT.with(|recent| recent.get());
+    let before = if recent.0 == Some(index.file()) { recent.1 } else { 0 };
+    let found = RecentBuffer::new(before);
+    let page = SharedPage::read_recent(index, BLOCK, &found);
+    if found.get() != before || !PageHeader::matches(&page, PageKind::Meta, META_OWNER, 0) {
+        read_header(&page, BLOCK, PageKind::Meta, META_OWNER, 0).or_raise(index);
+        RECENT.with(|recent| recent.set((Some(index.file()), found.get())));
+    }
+    Meta::read_head(payload(&page)).map_err(|error| error.at_block(BLOCK)).or_raise(index)
+}
+
+thread_local! {
+    /// The buffer in which the metapage of the index was into which this backend inserted last.
+    static RECENT: Cell<(Option<FileId>, pg_sys::Buffer)> = const { Cell::new((None, 0)) };
 }
 
 /// The header of the metapage.

@@ -51,11 +51,12 @@ impl Rebuild {
         })
     }
 
-    /// Starts to write what was reserved.
-    pub fn start(index: Index, meta: Meta, work: Work) -> Self {
-        let owners = meta.reserved[work as usize].owners();
-        let batch = Batch::new(meta.dims as usize);
-        Rebuild { index, limit: limit(&meta), batch, owners, written: Vec::new(), meta }
+    /// Starts to write what was reserved: so many vectors, at most.
+    pub fn start(index: Index, meta: Meta, work: Work, vectors: u64) -> Self {
+        let (owners, limit) = (meta.reserved[work as usize].owners(), limit(&meta));
+        let mut batch = Batch::new(meta.dims as usize);
+        batch.expect(vectors.min(limit as u64) as usize);
+        Rebuild { index, limit, batch, owners, written: Vec::new(), meta }
     }
 
     /// Adds a vector that may be up to `slack` away from the row's.

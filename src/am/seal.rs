@@ -21,7 +21,7 @@
 use std::cell::RefCell;
 
 use bkd::layout::chain::DeltaLayout;
-use bkd::layout::meta::{Chain, Meta, Work};
+use bkd::layout::meta::{Chain, Head, Meta, Work};
 use bkd::layout::PAGE_SIZE;
 
 use super::meta::{self, LockedMeta};
@@ -38,37 +38,42 @@ use crate::pg::wal::WalRecord;
 const RETIRED_PER_DOUBLING: usize = 12;
 
 /// Seals the delta chain if it is longer than it should be and nobody else is at it; then merges segments if that is due. Called after
-/// an insert that had this copy of the metapage.
-pub fn seal_if_due(index: Index, copy: &Meta) {
-    let waiting_is_over = || copy.retired.first().is_some_and(|oldest| space::nobody_reads(index, oldest));
-    if is_delta_full(index, copy) || (is_delta_long(index, copy) && waiting_is_over()) {
-        let Some(lock) = SealLock::try_acquire(index) else { return };
+/// an insert that knew this of the metapage.
+pub fn seal_if_due(index: Index, head: &Head) {
+    if !is_delta_long(index, head.delta) {
+        return;
+    }
+    let is_full = is_delta_full(index, head.delta, head.retired as usize);
+    if !is_full && !meta::read(index).retired.first().is_some_and(|oldest| space::nobody_reads(index, oldest))
+    {
+        return;
+    }
+    let Some(lock) = SealLock::try_acquire(index) else { return };
+    space::free_retired(&lock);
+    let meta = meta::read(index);
+    if !meta.sealing.is_empty() || is_delta_full(index, meta.delta, meta.retired.len()) {
+        seal(&lock);
+        // Mostly nobody reads the chain any more, and what follows has its pages to write to.
         space::free_retired(&lock);
-        let meta = meta::read(index);
-        if !meta.sealing.is_empty() || is_delta_full(index, &meta) {
-            seal(&lock);
-            // Mostly nobody reads the chain any more, and what follows has its pages to write to.
-            space::free_retired(&lock);
-        }
-        drop(lock);
-        if let Some(lock) = MergeLock::try_acquire(index) {
-            merge::merge_after_insert(&lock);
-        }
+    }
+    drop(lock);
+    if let Some(lock) = MergeLock::try_acquire(index) {
+        merge::merge_after_insert(&lock);
     }
 }
 
 /// Whether the delta is longer than it should be.
-fn is_delta_long(index: Index, meta: &Meta) -> bool {
-    delta_bytes(meta) > options::delta_bytes(index)
+fn is_delta_long(index: Index, delta: Chain) -> bool {
+    bytes(delta) > options::delta_bytes(index)
 }
 
-/// Whether it is longer than it may be, considering what waits for snapshots.
-fn is_delta_full(index: Index, meta: &Meta) -> bool {
-    delta_bytes(meta) > options::delta_bytes(index) << (meta.retired.len() / RETIRED_PER_DOUBLING)
+/// Whether it is longer than it may be, considering how many entries wait for snapshots.
+fn is_delta_full(index: Index, delta: Chain, retired: usize) -> bool {
+    bytes(delta) > options::delta_bytes(index) << (retired / RETIRED_PER_DOUBLING)
 }
 
-fn delta_bytes(meta: &Meta) -> u64 {
-    u64::from(meta.delta.pages) * PAGE_SIZE as u64
+fn bytes(chain: Chain) -> u64 {
+    u64::from(chain.pages) * PAGE_SIZE as u64
 }
 
 /// Seals the delta chain, whatever its length, after what an earlier sealing left over. Returns false, and does nothing, if the
@@ -84,7 +89,8 @@ fn seal(lock: &SealLock) -> bool {
     let index = lock.index();
     let Some(meta) = begin(index) else { return false };
     let (chain, dims) = (meta.sealing, meta.dims as usize);
-    let segments = RefCell::new(Rebuild::start(index, meta, Work::Seal));
+    let vectors = DeltaLayout::new(dims).items(chain.pages);
+    let segments = RefCell::new(Rebuild::start(index, meta, Work::Seal, vectors));
     let each = |tid, vector: &[f32]| segments.borrow_mut().push(tid, vector, 0.0);
     // Between pages, when none is held.
     let mut pause = || {

@@ -99,7 +99,7 @@ impl PageSource {
     fn unused(&self, block: u32) -> Option<ExclusivePage> {
         // Somebody else at the page: it is in use, or another backend was offered it too.
         let page = ExclusivePage::try_read(self.index, block)?;
-        match page.header() {
+        match page.header_alone() {
             Ok(None) => Some(page),
             Ok(Some(header)) if !self.live.contains(header.owner) => Some(page),
             _ => None,
@@ -219,7 +219,8 @@ fn walk_chain(index: Index, owner: u64, head: u32, pages: u32, visit: &mut impl 
         }
         end.check(block)?;
         let page = SharedPage::read(index, block);
-        let header = PageHeader::read(&page).map_err(|error| error.at_block(block))?;
+        // Only where it leads to matters.
+        let header = PageHeader::read_alone(&page).map_err(|error| error.at_block(block))?;
         header.expect(header.kind, owner, sequence).map_err(|error| error.at_block(block))?;
         visit(block);
         block = header.next;

@@ -25,6 +25,10 @@ impl Chain {
         self.head == NO_BLOCK
     }
 
+    fn names_metapage(&self) -> bool {
+        self.head == META_BLOCK || self.tail == META_BLOCK
+    }
+
     /// The chain as something that was replaced.
     pub fn retire(&self, xid: u64) -> Retired {
         let Chain { owner, head, pages, .. } = *self;
@@ -171,6 +175,25 @@ pub struct Meta {
     pub retired: Vec<Retired>,
 }
 
+/// What an insert wants to know of the metapage, quick to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// See [`Meta::metric`].
+    pub metric: Metric,
+    /// See [`Meta::dims`].
+    pub dims: u32,
+    /// See [`Meta::delta`].
+    pub delta: Chain,
+    /// See [`Meta::unbounded`].
+    pub unbounded: Chain,
+    /// See [`Meta::nan`].
+    pub nan: Chain,
+    /// See [`Meta::null`].
+    pub null: Chain,
+    /// How many entries [`Meta::retired`] has.
+    pub retired: u32,
+}
+
 /// Where the metapage lies.
 pub const META_BLOCK: u32 = 0;
 /// Owner of the metapage itself.
@@ -297,21 +320,9 @@ impl Meta {
     /// [`Error::Corrupt`] if counts or codes are impossible.
     pub fn read(payload: &Payload) -> Result<Self> {
         let mut input = Reader { payload, at: 0 };
-        let metric = u8::try_from(input.u32())
-            .ok()
-            .and_then(Metric::from_code)
-            .ok_or_else(|| Error::corrupt("metapage names an unknown metric"))?;
-        let dims = input.u32();
-        let next_owner = input.u64();
-        let (segments, retired) = (input.u32() as usize, input.u32() as usize);
-        if dims as usize > crate::MAX_DIMS || segments > Self::MAX_SEGMENTS || retired > Self::MAX_RETIRED {
-            return Err(Error::corrupt("metapage contradicts itself"));
-        }
-        let mut reserved = || Reserved { first: input.u64(), count: input.u32(), retiring: input.u32() };
-        let reserved = [reserved(), reserved()];
-        let mut chain =
-            || Chain { owner: input.u64(), head: input.u32(), tail: input.u32(), pages: input.u32() };
-        let (delta, sealing, unbounded, nan, null) = (chain(), chain(), chain(), chain(), chain());
+        let Fixed { metric, dims, next_owner, segments, retired, reserved, chains } =
+            Fixed::read(&mut input)?;
+        let [delta, sealing, unbounded, nan, null] = chains;
         let segments = (0..segments)
             .map(|_| SegmentEntry {
                 id: input.u64(),
@@ -349,22 +360,64 @@ impl Meta {
         Ok(meta)
     }
 
+    /// Reads what an insert wants to know.
+    ///
+    /// # Errors
+    /// As [`Meta::read`].
+    pub fn read_head(payload: &Payload) -> Result<Head> {
+        let Fixed { metric, dims, retired, chains, .. } = Fixed::read(&mut Reader { payload, at: 0 })?;
+        let [delta, _, unbounded, nan, null] = chains;
+        if chains.iter().any(Chain::names_metapage) {
+            return Err(Error::corrupt(NAMES_ITSELF));
+        }
+        Ok(Head { metric, dims, delta, unbounded, nan, null, retired: retired as u32 })
+    }
+
     /// Whoever holds the lock on the metapage must not be led to lock it again.
     fn check_blocks(&self) -> Result<()> {
-        let chains = self.chains();
         let retired = self.retired.iter().map(|retired| match *retired {
             Retired::Segment { directory, .. } => directory,
             Retired::Chain { head, .. } => head,
         });
-        let mut blocks = chains
-            .iter()
-            .flat_map(|chain| [chain.head, chain.tail])
-            .chain(self.segments.iter().map(|segment| segment.directory))
-            .chain(retired);
-        if blocks.any(|block| block == META_BLOCK) {
-            return Err(Error::corrupt("metapage names itself as a part of the index"));
+        let mut blocks = self.segments.iter().map(|segment| segment.directory).chain(retired);
+        if self.chains().iter().any(Chain::names_metapage) || blocks.any(|block| block == META_BLOCK) {
+            return Err(Error::corrupt(NAMES_ITSELF));
         }
         Ok(())
+    }
+}
+
+const NAMES_ITSELF: &str = "metapage names itself as a part of the index";
+
+/// The part of the contents that has always the same length.
+struct Fixed {
+    metric: Metric,
+    dims: u32,
+    next_owner: u64,
+    segments: usize,
+    retired: usize,
+    reserved: [Reserved; 2],
+    chains: [Chain; 5],
+}
+
+impl Fixed {
+    fn read(input: &mut Reader<'_>) -> Result<Self> {
+        let metric = u8::try_from(input.u32())
+            .ok()
+            .and_then(Metric::from_code)
+            .ok_or_else(|| Error::corrupt("metapage names an unknown metric"))?;
+        let dims = input.u32();
+        let next_owner = input.u64();
+        let (segments, retired) = (input.u32() as usize, input.u32() as usize);
+        if dims as usize > crate::MAX_DIMS || segments > Meta::MAX_SEGMENTS || retired > Meta::MAX_RETIRED {
+            return Err(Error::corrupt("metapage contradicts itself"));
+        }
+        let mut reserve = || Reserved { first: input.u64(), count: input.u32(), retiring: input.u32() };
+        let reserved = [reserve(), reserve()];
+        let mut chain =
+            || Chain { owner: input.u64(), head: input.u32(), tail: input.u32(), pages: input.u32() };
+        let chains = [chain(), chain(), chain(), chain(), chain()];
+        Ok(Fixed { metric, dims, next_owner, segments, retired, reserved, chains })
     }
 }
 
@@ -452,8 +505,11 @@ mod tests {
         assert_eq!(meta.reserve(Work::Seal, 1, 1).owners(), meta.next_owner - 1..meta.next_owner);
         let used = meta.write(&mut payload);
         assert!(used <= PAYLOAD);
+        let head = Meta::read_head(&payload).unwrap();
+        assert_eq!((head.dims, head.delta, head.null), (1280, meta.delta, meta.null));
+        assert_eq!(head.retired as usize, meta.retired.len());
         assert_eq!(Meta::read(&payload), Ok(meta));
         payload[0] = 9;
-        assert!(Meta::read(&payload).is_err());
+        assert!(Meta::read(&payload).is_err() && Meta::read_head(&payload).is_err());
     }
 }
