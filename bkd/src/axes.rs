@@ -17,7 +17,7 @@ const OWN_AXES: usize = 20;
 const SAMPLE_NUMBERS: usize = 1 << 21;
 const SAMPLE_ROWS: std::ops::RangeInclusive<usize> = 512..=16_384;
 /// A small tree has few axes, for which fewer rows will do; it would take longer to find them than to build the rest.
-const SAMPLE_ROWS_PER_LEAF: usize = 512;
+const SAMPLE_ROWS_PER_LEAF: usize = 128;
 const ITERATIONS: usize = 5;
 /// The sample is summed in so many parts, independent of the number of threads: the result is always the same.
 const PARTS: usize = 16;

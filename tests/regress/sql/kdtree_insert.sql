@@ -22,9 +22,13 @@ SELECT pg_temp.kd_compare($$SELECT id, v <-> (SELECT pg_temp.kd_vector(0, 16)) A
 INSERT INTO written SELECT i, pg_temp.kd_vector(i, 16) FROM generate_series(1001, 8000) i;
 SELECT * FROM pg_temp.kd_parts('written_v');
 SELECT pg_temp.kd_compare($$SELECT id, v <-> (SELECT pg_temp.kd_vector(0, 16)) AS d FROM written ORDER BY 2$$);
--- eight segments of similar size are merged
+-- VACUUM merges eight segments of similar size, an insert does if there are more than 32
 INSERT INTO written SELECT i, pg_temp.kd_vector(i, 16) FROM generate_series(8001, 10000) i;
+VACUUM written;
 SELECT sum(vectors) AS vectors, count(*) < 8 AS merged FROM kdtree_stats('written_v') WHERE kind IN ('segment', 'delta');
+INSERT INTO written SELECT i, pg_temp.kd_vector(i, 16) FROM generate_series(100001, 140000) i;
+SELECT sum(vectors) AS vectors, count(*) BETWEEN 2 AND 34 AS merged FROM kdtree_stats('written_v') WHERE kind IN ('segment', 'delta');
+DELETE FROM written WHERE id > 100000;
 SELECT pg_temp.kd_compare($$SELECT id, v <-> (SELECT pg_temp.kd_vector(0, 16)) AS d FROM written ORDER BY 2 LIMIT 500$$);
 
 -- updates and deletes
