@@ -10,6 +10,7 @@ use bkd::{build, BuildOptions, Directory, Error, Extent, Input, PageSink, Progre
 use super::space::PageSource;
 use crate::pg::buffer::ExclusivePage;
 use crate::pg::index::Index;
+use crate::pg::interrupts::check_for_interrupts;
 use crate::pg::report::OrRaise;
 use crate::pg::threads;
 use crate::pg::wal::WalRecord;
@@ -68,10 +69,18 @@ pub fn write_segment(
     let built = threads::run(
         threads,
         || progress.cancel.store(true, Ordering::Relaxed),
-        |pages| build(input, options, &progress, &mut ToMainThread(pages)),
-        |page: FinishedPage| {
-            let header = PageHeader::new(page.kind, id, extents.pages());
-            extents.push(writer.write(header, &page.payload[..page.used]));
+        |sender| {
+            let mut pages = ToMainThread { sender, finished: Vec::new() };
+            let directory = build(input, options, &progress, &mut pages)?;
+            pages.send()?;
+            Ok(directory)
+        },
+        |pages: Vec<FinishedPage>| {
+            for page in pages {
+                let header = PageHeader::new(page.kind, id, extents.pages());
+                extents.push(writer.write(header, &page.payload[..page.used]));
+                check_for_interrupts();
+            }
             on_progress(progress.vectors_done.load(Ordering::Relaxed));
         },
     );
@@ -108,12 +117,28 @@ struct FinishedPage {
     used: usize,
 }
 
-struct ToMainThread(SyncSender<FinishedPage>);
+/// Pages that are handed over at once: to wake the other thread for each would take longer than to make it.
+const PAGES_AT_ONCE: usize = 16;
+
+struct ToMainThread {
+    sender: SyncSender<Vec<FinishedPage>>,
+    finished: Vec<FinishedPage>,
+}
+
+impl ToMainThread {
+    fn send(&mut self) -> bkd::Result<()> {
+        // The main thread is gone only if it raised an error.
+        self.sender.send(std::mem::take(&mut self.finished)).map_err(|_| Error::Cancelled)
+    }
+}
 
 impl PageSink for ToMainThread {
     fn append(&mut self, kind: PageKind, payload: &Payload, used: usize) -> bkd::Result<()> {
-        // The main thread is gone only if it raised an error.
-        self.0.send(FinishedPage { kind, payload: Box::new(*payload), used }).map_err(|_| Error::Cancelled)
+        self.finished.push(FinishedPage { kind, payload: Box::new(*payload), used });
+        if self.finished.len() == PAGES_AT_ONCE {
+            self.send()?;
+        }
+        Ok(())
     }
 }
 

@@ -17,7 +17,7 @@ use crate::types::error::raise;
 const POLL: Duration = Duration::from_millis(10);
 
 /// Messages that may wait for the main thread.
-const BACKLOG: usize = 64;
+const BACKLOG: usize = 4;
 
 /// Bytes from which on a block is large.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
