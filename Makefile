@@ -12,7 +12,7 @@ target = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 python = $(target)/venv/bin/python
 
 .DEFAULT_GOAL := build
-.PHONY: build install uninstall installcheck test fuzz demo demo-psql demo-clean bench bench-life clean help
+.PHONY: build install uninstall installcheck test test-long fuzz demo demo-psql demo-clean bench bench-life clean help
 
 build: ## build the release library (the default)
 	scripts/build.sh
@@ -31,6 +31,10 @@ installcheck: ## run the SQL and isolation tests against a running server (PGHOS
 test: ## build and run every test; the last line counts them
 	scripts/bootstrap.sh tests
 	$(python) scripts/run_tests.py
+
+test-long: ## the same with hours of crashes, interruptions and load; for a release
+	scripts/bootstrap.sh tests
+	$(python) scripts/run_tests.py --long
 
 fuzz: ## fuzz all that reads bytes from clients and disks, target by target [SECONDS=600]
 	scripts/fuzz.sh $(or $(SECONDS),600)

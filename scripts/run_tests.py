@@ -1,12 +1,14 @@
 """Every test of the project, stage after stage; the last line printed counts them.
 
-    target/venv/bin/python scripts/run_tests.py [STAGE ...]
+    target/venv/bin/python scripts/run_tests.py [--long] [STAGE ...]
 
-`make test` runs all stages. A stage that fails does not stop the ones that do not depend on it. The output of
+`make test` runs all stages, `make test-long` too, with --long: tests against servers take longer and some are
+added. A stage that fails does not stop the ones that do not depend on it. The output of
 each stage is kept in target/test-logs, and shown where it failed.
 """
 
 import argparse
+import functools
 import os
 import re
 import shutil
@@ -16,7 +18,7 @@ import sys
 import time
 import xml.etree.ElementTree as xml
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pgtree
@@ -25,6 +27,7 @@ from pgcluster import Cluster
 
 LOGS = target_dir() / "test-logs"
 TIMEOUT = 1500  # seconds; nothing but a hanging test takes that long
+LONG_TIMEOUT = 6 * 3600
 SHOWN_LINES = 60
 PACKAGES = ("bkd", "vector-format", "kdvector")
 
@@ -54,7 +57,12 @@ class Stage:
     needs: str | None = None
 
 
-def execute(command: list[str | Path], log: Path, environment: dict[str, str] | None = None) -> int:
+def execute(
+    command: list[str | Path],
+    log: Path,
+    environment: dict[str, str] | None = None,
+    timeout: float = TIMEOUT,
+) -> int:
     """Runs a command with its output appended to the log, and returns its exit code."""
     with open(log, "a") as output:
         process = subprocess.Popen(
@@ -67,12 +75,12 @@ def execute(command: list[str | Path], log: Path, environment: dict[str, str] | 
             start_new_session=True,
         )
         try:
-            return process.wait(TIMEOUT)
+            return process.wait(timeout)
         except BaseException as reason:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             if isinstance(reason, subprocess.TimeoutExpired):
-                raise Failed(f"still running after {TIMEOUT} s") from None
+                raise Failed(f"still running after {timeout} s") from None
             raise
 
 
@@ -154,10 +162,12 @@ def regress_counts(output: str) -> Counts:
     return Counts(len(passed), len(failed))
 
 
-def cluster_tests(log: Path) -> Counts:
+def cluster_tests(log: Path, *, long: bool = False) -> Counts:
     report = LOGS / "cluster.xml"
     report.unlink(missing_ok=True)
-    code = execute([sys.executable, "-m", "pytest", "-v", f"--junitxml={report}", "tests/cluster"], log)
+    pytest = [sys.executable, "-m", "pytest", "-v", f"--junitxml={report}", "tests/cluster"]
+    options, timeout = (["--long"], LONG_TIMEOUT) if long else ([], TIMEOUT)
+    code = execute([*pytest, *options], log, timeout=timeout)
     if not report.exists():
         raise Failed(f"pytest wrote no report (exit code {code})")
     suite = xml.parse(report).find("testsuite")
@@ -223,7 +233,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="runs the tests and counts them")
     names = [stage.name for stage in STAGES]
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"of {', '.join(names)}; default: all")
-    chosen = parser.parse_args().stages or names
+    parser.add_argument("--long", action="store_true", help="the tests against servers in their long form")
+    arguments = parser.parse_args()
+    chosen = arguments.stages or names
     if unknown := set(chosen) - set(names):
         parser.error(f"no such stage: {', '.join(sorted(unknown))}")
 
@@ -232,6 +244,8 @@ def main() -> int:
     for stage in STAGES:
         if stage.name not in chosen:
             continue
+        if arguments.long and stage.run is cluster_tests:
+            stage = replace(stage, run=functools.partial(cluster_tests, long=True))
         if stage.needs in results and results[stage.needs].failed:
             print(f"{stage.name} ... not run: {stage.needs} failed")
             results[stage.name] = Counts(failed=1)

@@ -16,6 +16,7 @@ FAULTS = (
     "panicked",
     "unexpected data beyond EOF",
     " leak",
+    "you don't own a lock",
 )
 
 

@@ -67,7 +67,7 @@ def test_threads_do_not_change_the_answer(
     items.copy()
     db.execute(f"SET max_parallel_maintenance_workers = {workers}")
     db.execute(CREATE_INDEX)
-    assert processes.has_one_thread(db)
+    assert processes.has_one_thread(db.info.backend_pid)
     compare_some(items)
 
 

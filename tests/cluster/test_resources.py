@@ -191,7 +191,7 @@ def remove_lines(cluster: Cluster, *words: str) -> None:
 
 
 def test_little_shared_memory(make_cluster: Callable[..., Cluster], rng: Generator) -> None:
-    """Fault 20: a tiny /dev/shm, just enough for the server to start. Builds and merges need nothing of it."""
+    """Fault 20: /dev/shm just large enough for the server to start. Builds and merges need none of it."""
     cluster = make_cluster("server")
     cluster.stop()
     mount = "mount -t tmpfs -o size=2m,mode=1777 tmpfs /dev/shm"
@@ -221,8 +221,8 @@ def test_little_shared_memory(make_cluster: Callable[..., Cluster], rng: Generat
 # Memory --------------------------------------------------------------------------------------------------
 
 BUFFERS = 4 * MEGABYTE
-# What a backend, the planner, threads and allocators take beside the work that is measured. Without a limit, the build
-# would take 90 MB.
+# What a backend, the planner, threads and allocators take beside the work that is measured. A build without a
+# limit would take 90 MB.
 OVERHEAD = 24 * MEGABYTE
 
 
@@ -253,10 +253,10 @@ def growth(cluster: Cluster, settings: dict[str, str], statement: str) -> int:
         connection.execute("LOAD 'kdvector'")
         apply(connection, settings)
         connection.execute("SELECT count(*) FROM items WHERE id < 1000")
-        processes.forget_peak(connection)
-        before = processes.peak_memory(connection)
+        processes.forget_peak(connection.info.backend_pid)
+        before = processes.peak_memory(connection.info.backend_pid)
         connection.execute(statement)
-        return processes.peak_memory(connection) - before
+        return processes.peak_memory(connection.info.backend_pid) - before
 
 
 def test_bounded_memory(large: tuple[Cluster, Source]) -> None:
@@ -341,7 +341,7 @@ def test_threads_that_do_not_start(db: psycopg.Connection, rng: Generator) -> No
     items.copy()
     with no_more_threads(db), pytest.raises(errors.InsufficientResources, match="threads"):
         db.execute(CREATE_INDEX)
-    assert processes.has_one_thread(db)
+    assert processes.has_one_thread(db.info.backend_pid)
     db.execute(f"{CREATE_INDEX} {SMALL_DELTA}")
     with no_more_threads(db):
         for work in (items.copy, items.merge, lambda: db.execute("REINDEX INDEX items_index")):
