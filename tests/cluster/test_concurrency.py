@@ -111,8 +111,8 @@ def test_appending_in_parallel_loses_nothing(cluster: Cluster, dbname: str, rng:
             "FROM kdtree_stats('items_index')"
         ).fetchone()
         assert indexed == rows
-        # A delta of the least size holds some 250 of these vectors: it was sealed a hundred times. Inserts merge
-        # when there are more than 32 segments.
+        # A delta of the least size holds some 250 of these vectors: it was sealed a hundred times. There are
+        # more than 32 segments only until an insert merges them.
         assert 1 < segments < 50
         for limit in (10, None):
             compare(
