@@ -13,7 +13,7 @@ const LEAVES_PER_THREAD: usize = 2;
 /// What encoding a leaf notes of each of its vectors: losses, residuals and codes.
 const SCRATCH: usize = 80;
 /// What is small, or not ours: stacks, pages on their way to the sink, what the allocator keeps.
-const OTHER: usize = 1 << 19;
+const OTHER: usize = 1 << 20;
 
 /// Leaves that are encoded between two writes.
 pub(super) fn batch_leaves(dims: usize, leaf_size: usize, threads: usize) -> usize {
