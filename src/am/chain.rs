@@ -10,7 +10,7 @@ use std::rc::Rc;
 use bkd::layout::chain::DeltaReader;
 use bkd::layout::meta::{Chain, Head, Meta};
 use bkd::layout::{payload, PageHeader, PageKind, Payload, NO_BLOCK, PAYLOAD};
-use bkd::{Placement, Result, Tid};
+use bkd::{Error, Placement, Result, Tid};
 use pgrx::{pg_sys, PgSqlErrorCode};
 
 use super::meta::LockedMeta;
@@ -133,13 +133,11 @@ fn append_to_locked(index: Index, part: Part, dims: u32, item: &[u8]) {
     let owner = if chain.is_empty() { locked.meta.take_owner() } else { chain.owner };
     let old_tail = (!chain.is_empty()).then(|| ExclusivePage::read(index, chain.tail));
     // A vector begins where there is room and continues on new pages.
-    let begun = match &old_tail {
-        Some(tail) if part == Part::Delta => {
-            let header = read_header(tail, chain.tail, part.kind(), owner, chain.pages - 1).or_raise(index);
-            item.len().min(PAYLOAD - header.used as usize)
-        }
-        _ => 0,
-    };
+    let room = old_tail.as_ref().map_or(0, |tail| {
+        let header = read_full_tail(tail, chain, part.kind(), item.len()).or_raise(index);
+        PAYLOAD - header.used as usize
+    });
+    let begun = if part == Part::Delta { room } else { 0 };
     let (begun, rest) = item.split_at(begun);
     let parts: Vec<&[u8]> = rest.chunks(PAYLOAD).collect();
     let pages: Vec<ExclusivePage> = parts.iter().map(|_| source.page()).collect();
@@ -177,6 +175,16 @@ fn append_to_locked(index: Index, part: Part, dims: u32, item: &[u8]) {
         });
     }
     record.commit();
+}
+
+/// The header of the page that the metapage, which is locked, names as the last of a chain, and that has no room for an item of
+/// so many bytes.
+fn read_full_tail(page: &Page, chain: Chain, kind: PageKind, item: usize) -> Result<PageHeader> {
+    let header = read_header(page, chain.tail, kind, chain.owner, chain.pages.saturating_sub(1))?;
+    if header.closed || header.next != NO_BLOCK || header.used as usize + item <= PAYLOAD {
+        return Err(Error::corrupt(format!("block {}: page is not the last of its chain", chain.tail)));
+    }
+    Ok(header)
 }
 
 /// Where this backend found the pages of a chain when it last read them.
