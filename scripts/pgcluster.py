@@ -200,7 +200,8 @@ class Cluster:
     def _kill(self) -> None:
         pid = self._server.pid
         self._server.send_signal(signal.SIGSTOP)  # so that it starts no further backend meanwhile
-        victims = [pid, *_children(pid)]
+        # The server last: a backend that sees it gone would end its transaction before it goes.
+        victims = [*_children(pid), pid]
         for victim in victims:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(victim, signal.SIGKILL)

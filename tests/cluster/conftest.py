@@ -52,9 +52,9 @@ NUMBERS = (
     ("cases", 90, 900, "random tables that are compared with their index"),
     ("load-seconds", 20, 120, "how long the tests of concurrency put load on a server"),
     ("crashes", 3, 30, "how often a server under each kind of load is killed"),
-    ("wal-points", 48, 10**9, "WAL records after which a crash is tried; of each test, evenly chosen"),
+    ("wal-points", 28, 10**9, "WAL records after which a crash is tried; of each test, evenly chosen"),
     ("interruptions", 25, 250, "moments at which a statement is interrupted"),
-    ("soak-seconds", 25, 600, "how long the steady load of the soak test lasts"),
+    ("soak-seconds", 15, 600, "how long the steady load of the soak test lasts"),
 )
 
 

@@ -1,11 +1,13 @@
 """Writers, scanners and VACUUM at once: within one snapshot, index and table agree at any moment."""
 
+import contextlib
 import time
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 from numpy.random import Generator
+from psycopg import errors
 
 import serverlog
 import vectors
@@ -26,6 +28,7 @@ WRITES = (
     Items.delete_some,
     Items.roll_back,
     Items.roll_back_to_savepoint,
+    Items.two_phases,
 )
 INDEXES = {"items_l2": "<->", "items_cosine": "<=>"}
 
@@ -52,6 +55,20 @@ def scanner(source: Source) -> Step:
     return step
 
 
+def rebuild(connection: psycopg.Connection, rng: Generator) -> None:
+    """REINDEX CONCURRENTLY, which may lose against writers; what is left of it then is removed."""
+    index = str(rng.choice(list(INDEXES)))
+    with contextlib.suppress(errors.DeadlockDetected):
+        connection.execute(f"REINDEX INDEX CONCURRENTLY {index}")
+    connection.execute(f"DROP INDEX IF EXISTS {index}_ccnew")
+    time.sleep(rng.exponential(1.0))
+
+
+def merge(connection: psycopg.Connection, rng: Generator) -> None:
+    connection.execute("SELECT kdtree_merge(%s)", (str(rng.choice(list(INDEXES))),))
+    time.sleep(rng.exponential(0.3))
+
+
 def slow_steps(rng: Generator) -> Iterator[int]:
     """Fetches with time between them for others to seal, to merge and to free what is being read."""
     yield 1
@@ -65,6 +82,7 @@ def slow_steps(rng: Generator) -> Iterator[int]:
 def test_mixed_load(
     dims: int, cluster: Cluster, dbname: str, rng: Generator, request: pytest.FixtureRequest
 ) -> None:
+    """Faults 11 to 14, of which it is the longest test."""
     source = Source(rng, dims, clustered, zeros=0.01, nulls=0.01)
     batch = {8: 300, 200: 100, 3000: 10}[dims]
     limit = {8: 5000, 200: 2000, 3000: 400}[dims]
@@ -78,7 +96,8 @@ def test_mixed_load(
                 f"CREATE INDEX {index} ON items USING kdtree (embedding {opclass}) WITH (delta_size = 64)"
             )
         workers = [writer(source, batch, *WRITES, limit=limit)] * 3 + [scanner(source)] * 2
-        with running(cluster, dbname, rng, *workers, repeated("VACUUM items", 0.1)) as failed:
+        workers += [repeated("VACUUM items", 0.1), merge, rebuild]
+        with running(cluster, dbname, rng, *workers) as failed:
             failed.wait(request.config.option.load_seconds)
         for _ in range(2):
             for index, operator in INDEXES.items():

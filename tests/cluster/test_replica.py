@@ -29,6 +29,8 @@ WRITES = (
     Items.delete_some,
     Items.roll_back,
     Items.roll_back_to_savepoint,
+    Items.two_phases,
+    Items.merge,
 )
 
 

@@ -191,10 +191,10 @@ def remove_lines(cluster: Cluster, *words: str) -> None:
 
 
 def test_little_shared_memory(make_cluster: Callable[..., Cluster], rng: Generator) -> None:
-    """Fault 20: /dev/shm just large enough for the server to start. Builds and merges need none of it."""
+    """Fault 20: /dev/shm just large enough for Postgres itself. Builds and merges need none of it."""
     cluster = make_cluster("server")
     cluster.stop()
-    mount = "mount -t tmpfs -o size=2m,mode=1777 tmpfs /dev/shm"
+    mount = "mount -t tmpfs -o size=4m,mode=1777 tmpfs /dev/shm"
     namespace = ["unshare", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh"]
     done = subprocess.run([*namespace, "df", "/dev/shm"], capture_output=True, text=True)
     if done.returncode != 0:
@@ -339,13 +339,13 @@ def test_threads_that_do_not_start(db: psycopg.Connection, rng: Generator) -> No
     items = Items(vectors.register(db), Source(rng, 16, clustered), 5000)
     items.create()
     items.copy()
-    with no_more_threads(db), pytest.raises(errors.InsufficientResources, match="threads"):
+    with no_more_threads(db), pytest.raises(errors.InsufficientResources, match="could not start a thread"):
         db.execute(CREATE_INDEX)
     assert processes.has_one_thread(db.info.backend_pid)
     db.execute(f"{CREATE_INDEX} {SMALL_DELTA}")
     with no_more_threads(db):
         for work in (items.copy, items.merge, lambda: db.execute("REINDEX INDEX items_index")):
-            with pytest.raises(errors.InsufficientResources, match="threads"):
+            with pytest.raises(errors.InsufficientResources, match="could not start a thread"):
                 work()
             compare_all(db, items.source.vector())
     items.copy()
