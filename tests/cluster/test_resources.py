@@ -360,13 +360,13 @@ def test_threads_that_do_not_start(db: psycopg.Connection, rng: Generator) -> No
 def test_more_than_one_file(make_cluster: Callable[..., Cluster], rng: Generator) -> None:
     """Fault 23: an index of more than a gigabyte, of which Postgres makes two files.
 
-    It is a delta of as much, of vectors of which one fills a page; then the segment made of them, behind it.
+    It is a delta of as much, then the segment made of it, behind it.
     """
     cluster = make_cluster("server", max_wal_size="16GB", autovacuum="off")
     create_database(cluster, "huge")
     source = Source(rng, 1000, uniform)
     with vectors.register(cluster.connect("huge")) as connection:
-        items = Items(connection, source, 380)
+        items = Items(connection, source, 540)
         items.create()
         connection.execute(f"{CREATE_INDEX} WITH (delta_size = 2147483647)")
         items.copy()
