@@ -80,7 +80,8 @@ def test_steady_load(cluster: Cluster, dbname: str, rng: Generator, request: pyt
         print(f"bytes: after a third {middle}, at the end {end}")
         print(f"memory: {memory}, then {later}")
         for index in INDEXES:
-            assert end[index] < 1.5 * middle[index] + (1 << 20)
+            # A merge may let an index grow by 4 MB in any case.
+            assert end[index] < 1.5 * middle[index] + (5 << 20)
         assert memory.keys() == later.keys()
         for pid, before in memory.items():
             assert later[pid] < before + (32 << 20)

@@ -48,15 +48,16 @@ pub fn check(sound: &Sound, table: Option<(&OpenTable, &Snapshot)>, findings: &m
 
 /// Reports row addresses that come more than once.
 ///
-/// What comes twice is looked for once more. VACUUM may remove an address from a page that was read already, and a new row of the same
-/// address may come to one that was not: then the first is dead by now.
+/// What comes twice is looked for once more, by the metapage as it is then. For VACUUM may remove an address from a page that was read already,
+/// or from what took that page's place, and a new row of the same address may come to a page that was not read yet.
 fn find_doubles(sound: &Sound, range: &Range<u64>, entries: &[Entry], findings: &mut Findings) {
     let found = doubles(entries);
     if found.is_empty() {
         return;
     }
-    let still_there = doubles(&entries::within(sound, range));
-    for [(tid, first), (_, second)] in found.into_iter().filter(|pair| still_there.contains(pair)) {
+    let still_there: Vec<Tid> =
+        doubles(&entries::within(&sound.again(), range)).iter().map(|[(tid, _), _]| *tid).collect();
+    for [(tid, first), (_, second)] in found.into_iter().filter(|[(tid, _), _]| still_there.contains(tid)) {
         let (first, second) = (describe(sound, first), describe(sound, second));
         findings.add(None, format!("row {} is in the index more than once: {first} and {second}", name(tid)));
     }

@@ -24,6 +24,15 @@ pub struct Sound {
     pub segments: Vec<Opened>,
 }
 
+impl Sound {
+    /// The same by the metapage as it is now.
+    pub fn again(&self) -> Self {
+        let meta = meta::read(self.index);
+        let open = |entry| read_segment(self.index, &meta, entry).ok().map(Opened::new);
+        Sound { index: self.index, segments: meta.segments.iter().filter_map(open).collect(), meta }
+    }
+}
+
 /// Checks all pages. `None` if not even the metapage can be read.
 pub fn check(index: Index, findings: &mut Findings) -> Option<Sound> {
     // What waits for its readers is freed by those who seal; meanwhile it stays.
