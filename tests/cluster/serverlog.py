@@ -19,11 +19,14 @@ FAULTS = (
     "you don't own a lock",
 )
 
+# What Postgres tells of every recovery that was interrupted, whether or not anything is wrong.
+ADVICE = "This probably means that some data is corrupted"
+
 
 def faults(cluster: Cluster) -> list[str]:
-    """The log's lines that tell of a fault, without the statements that are quoted there."""
+    """The log's lines that tell of a fault, without the statements quoted there and without ADVICE."""
     if not cluster.log.exists():
         return []
     lines = cluster.log.read_text(errors="replace").splitlines()
     found = re.compile("|".join(FAULTS))
-    return [line for line in lines if found.search(line) and "STATEMENT:" not in line]
+    return [line for line in lines if found.search(line) and not ("STATEMENT:" in line or ADVICE in line)]
