@@ -78,9 +78,8 @@ impl Batch {
         self.tids.is_empty()
     }
 
-    /// Forgets the vectors, of which a segment was built, and keeps their memory, but not what the build took.
+    /// Forgets the vectors, of which a segment was built, and keeps their memory.
     pub fn clear(&mut self) {
-        threads::release_freed_memory();
         self.vectors.clear();
         self.slack.clear();
         self.tids.clear();

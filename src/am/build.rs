@@ -21,7 +21,6 @@ use super::{opclass, options};
 use crate::pg::buffer::ExclusivePage;
 use crate::pg::index::Index;
 use crate::pg::report::OrRaise;
-use crate::pg::threads::maintenance_threads;
 use crate::pg::wal::log_whole;
 use crate::types::error::{raise, raise_with_hint};
 use crate::types::vector::VectorRef;
@@ -195,7 +194,6 @@ impl Build {
             id,
             &batch.input(self.meta.metric),
             &BuildOptions { leaf_size: options::leaf_size(self.index), axes: None },
-            maintenance_threads(),
             &mut |done| progress::report_done(before + done),
         );
         self.meta.segments.push(entry);

@@ -103,7 +103,7 @@ fn append_to_tail(index: Index, part: Part, chain: Chain, item: &[u8]) -> bool {
     if chain.is_empty() || item.len() > PAYLOAD {
         return false;
     }
-    let mut tail = ExclusivePage::read(index, chain.tail);
+    let mut tail = LAST_TAIL.with(|recent| ExclusivePage::read_recent(index, chain.tail, recent));
     let header = tail.header_alone().map_err(|error| error.at_block(chain.tail)).or_raise(index);
     let Some(header) = header else { return false };
     let is_tail = header.kind == part.kind()
@@ -115,6 +115,11 @@ fn append_to_tail(index: Index, part: Part, chain: Chain, item: &[u8]) -> bool {
     }
     wal::append(index, &mut tail, header, item);
     true
+}
+
+thread_local! {
+    /// The buffer of the page to which this backend appended last.
+    static LAST_TAIL: RecentBuffer = const { RecentBuffer::new(0) };
 }
 
 /// Appends with the metapage locked: to a last page that somebody else made meanwhile, else to a new one.

@@ -15,10 +15,6 @@ use super::options;
 use super::space::PageSource;
 use super::write::{write_segment, RecycleLogged};
 use crate::pg::index::Index;
-use crate::pg::threads::maintenance_threads;
-
-/// Vectors from which on threads are worth their start.
-const PARALLEL_VECTORS: usize = 10_000;
 
 /// Segments that are being written.
 pub struct Rebuild {
@@ -82,11 +78,10 @@ impl Rebuild {
 
     fn write(&mut self) {
         let id = self.owners.next().expect("an owner was reserved for every batch");
-        let threads = if self.batch.len() < PARALLEL_VECTORS { 1 } else { maintenance_threads() };
         let mut writer = RecycleLogged { index: self.index, pages: PageSource::new(self.index, &self.meta) };
         let options = BuildOptions { leaf_size: options::leaf_size(self.index), axes: None };
         let input = self.batch.input(self.meta.metric);
-        self.written.push(write_segment(self.index, &mut writer, id, &input, &options, threads, &mut |_| ()));
+        self.written.push(write_segment(self.index, &mut writer, id, &input, &options, &mut |_| ()));
         self.batch.clear();
     }
 }

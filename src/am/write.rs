@@ -1,4 +1,4 @@
-//! Writing a segment: the engine builds it on threads, this thread puts its pages into the index.
+//! Writing a segment: the engine builds it, on threads if it is large, and this thread puts its pages into the index.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
@@ -53,6 +53,10 @@ fn copy(from: &[u8], to: &mut Payload) -> usize {
     from.len()
 }
 
+/// Numbers from which on a segment is worth threads. Fewer take some twenty milliseconds; the delta of an index that has the default size
+/// has a million.
+const LARGE_SEGMENT: usize = 4 << 20;
+
 /// Builds a segment of the vectors in `input` and writes it with the owner number `id`. `on_progress` is told now and then how many
 /// vectors are done.
 pub fn write_segment(
@@ -61,29 +65,35 @@ pub fn write_segment(
     id: u64,
     input: &Input<'_>,
     options: &BuildOptions<'_>,
-    threads: usize,
     on_progress: &mut dyn FnMut(u64),
 ) -> SegmentEntry {
     let progress = Progress::default();
     let mut extents = Extents::default();
-    let built = threads::run(
-        threads,
-        || progress.cancel.store(true, Ordering::Relaxed),
-        |sender| {
-            let mut pages = ToMainThread { sender, finished: Vec::new() };
-            let directory = build(input, options, &progress, &mut pages)?;
-            pages.send()?;
-            Ok(directory)
-        },
-        |pages: Vec<FinishedPage>| {
-            for page in pages {
-                let header = PageHeader::new(page.kind, id, extents.pages());
-                extents.push(writer.write(header, &page.payload[..page.used]));
-                check_for_interrupts();
-            }
-            on_progress(progress.vectors_done.load(Ordering::Relaxed));
-        },
-    );
+    let mut write = |kind: PageKind, payload: &[u8]| {
+        let header = PageHeader::new(kind, id, extents.pages());
+        extents.push(writer.write(header, payload));
+        check_for_interrupts();
+    };
+    let built = if input.vectors.len() < LARGE_SEGMENT {
+        threads::run_here(WriteHere(&mut write), |pages| build(input, options, &progress, pages))
+    } else {
+        let built = threads::run(
+            threads::maintenance_threads(),
+            || progress.cancel.store(true, Ordering::Relaxed),
+            |sender| {
+                let mut pages = ToMainThread { sender, finished: Vec::new() };
+                let directory = build(input, options, &progress, &mut pages)?;
+                pages.send()?;
+                Ok(directory)
+            },
+            |pages: Vec<FinishedPage>| {
+                pages.iter().for_each(|page| write(page.kind, &page.payload[..page.used]));
+                on_progress(progress.vectors_done.load(Ordering::Relaxed));
+            },
+        );
+        threads::release_freed_memory();
+        built
+    };
     let mut directory = built.or_raise(index);
     let data_pages = extents.pages();
     directory.extents = extents.extents;
@@ -108,6 +118,16 @@ fn write_directory(index: Index, writer: &mut dyn PageWriter, id: u64, directory
         next = writer.write(header, part);
     }
     (next, encoded.len() as u32)
+}
+
+/// Writes pages at once.
+struct WriteHere<'a>(&'a mut dyn FnMut(PageKind, &[u8]));
+
+impl PageSink for WriteHere<'_> {
+    fn append(&mut self, kind: PageKind, payload: &Payload, used: usize) -> bkd::Result<()> {
+        (self.0)(kind, &payload[..used]);
+        Ok(())
+    }
 }
 
 /// A page on its way from the threads that build to the one that writes.

@@ -92,6 +92,38 @@ impl Locked {
         unsafe { Self::from_raw(buffer) }
     }
 
+    /// The same, looking first where the page was when it was last read.
+    ///
+    /// Postgres does not count such a read as a use, for which pages stay in memory. So a page should now and then be read with
+    /// a `recent` of 0.
+    #[inline]
+    fn read_recent(index: Index, block: u32, recent: &RecentBuffer, mode: u32) -> Self {
+        let buffer = recent.get();
+        // Temporary relations are in buffers of another kind, with negative numbers.
+        if buffer > 0 {
+            let file = index.file_node();
+            // SAFETY: as in `read`. The call checks that the buffer holds the page before it pins it.
+            let found = unsafe {
+                pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                    let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
+                    let found = unguarded::ReadRecentBuffer(file, fork, block, buffer);
+                    if found {
+                        unguarded::LockBuffer(buffer, mode as i32);
+                    }
+                    found
+                })
+            };
+            if found {
+                index.count_hit();
+                // SAFETY: pinned and locked by the call.
+                return unsafe { Self::from_raw(buffer) };
+            }
+        }
+        let page = Self::read(index, block, Strategy::NORMAL, mode);
+        recent.set(page.buffer);
+        page
+    }
+
     #[inline]
     fn existing(index: Index, block: u32) {
         if block == NO_BLOCK {
@@ -146,35 +178,9 @@ impl SharedPage {
     }
 
     /// The same, looking first where the page was when it was last read.
-    ///
-    /// Postgres does not count such a read as a use, for which pages stay in memory. So a page should now and then be read with
-    /// a `recent` of 0.
     #[inline]
     pub fn read_recent(index: Index, block: u32, recent: &RecentBuffer) -> Self {
-        let buffer = recent.get();
-        // Temporary relations are in buffers of another kind, with negative numbers.
-        if buffer > 0 {
-            let file = index.file_node();
-            // SAFETY: as in `Locked::read`. The call checks that the buffer holds the page before it pins it.
-            let found = unsafe {
-                pg_sys::ffi::pg_guard_ffi_boundary(|| {
-                    let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
-                    let found = unguarded::ReadRecentBuffer(file, fork, block, buffer);
-                    if found {
-                        unguarded::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
-                    }
-                    found
-                })
-            };
-            if found {
-                index.count_hit();
-                // SAFETY: pinned and locked by the call.
-                return SharedPage(unsafe { Locked::from_raw(buffer) });
-            }
-        }
-        let page = Self::read(index, block);
-        recent.set(page.0.buffer);
-        page
+        SharedPage(Locked::read_recent(index, block, recent, pg_sys::BUFFER_LOCK_SHARE))
     }
 }
 
@@ -203,6 +209,12 @@ impl ExclusivePage {
     /// The same within a ring of buffers.
     pub fn read_with(index: Index, block: u32, strategy: Strategy) -> Self {
         ExclusivePage { locked: Locked::read(index, block, strategy, pg_sys::BUFFER_LOCK_EXCLUSIVE), block }
+    }
+
+    /// The same, looking first where the page was when it was last read.
+    pub fn read_recent(index: Index, block: u32, recent: &RecentBuffer) -> Self {
+        let locked = Locked::read_recent(index, block, recent, pg_sys::BUFFER_LOCK_EXCLUSIVE);
+        ExclusivePage { locked, block }
     }
 
     /// Reads and exclusively locks a block unless somebody else holds a lock on it.

@@ -11,6 +11,20 @@ use super::buffer::{ExclusivePage, Page};
 use super::index::Index;
 use super::report::OrRaise;
 
+/// The bindings' own declarations, without the guard around each call ([`super::buffer`] says why).
+mod unguarded {
+    use pgrx::pg_sys;
+    use std::ffi::{c_char, c_int};
+
+    unsafe extern "C-unwind" {
+        pub fn XLogBeginInsert();
+        pub fn XLogRegisterBuffer(number: u8, buffer: pg_sys::Buffer, flags: u8);
+        pub fn XLogRegisterBufData(number: u8, data: *mut c_char, length: c_int);
+        pub fn XLogInsert(manager: pg_sys::RmgrId, info: u8) -> pg_sys::XLogRecPtr;
+        pub fn MarkBufferDirty(buffer: pg_sys::Buffer);
+    }
+}
+
 /// A change of up to four pages that happens as a whole or not at all, also when the server crashes.
 ///
 /// Pages change when the record is committed; until then the changes are in copies. A record that is dropped has changed
@@ -144,14 +158,8 @@ pub fn append(index: Index, page: &mut ExclusivePage, mut header: PageHeader, by
     let end = start + bytes.len();
     assert!(end <= PAGE_SIZE);
     header.appended(bytes);
-    let needs_wal = index.needs_wal();
-    // SAFETY: the page is pinned and exclusively locked. In the critical section nothing fails short of a server crash; what is
-    // registered lives until it is inserted.
-    unsafe {
-        if needs_wal {
-            pg_sys::XLogBeginInsert();
-        }
-        pg_sys::CritSectionCount += 1;
+    let (needs_wal, buffer) = (index.needs_wal(), page.buffer());
+    let mut change = || {
         let image = page.page_mut();
         image[start..end].copy_from_slice(bytes);
         header.write(image);
@@ -162,16 +170,33 @@ pub fn append(index: Index, page: &mut ExclusivePage, mut header: PageHeader, by
         changed_headers[4..].copy_from_slice(&image[HEADERS]);
         let mut head = fragment_head(&(start..end));
         let appended = image[start..end].as_mut_ptr();
-        pg_sys::MarkBufferDirty(page.buffer());
-        if needs_wal {
-            pg_sys::XLogRegisterBuffer(0, page.buffer(), pg_sys::REGBUF_STANDARD as u8);
-            pg_sys::XLogRegisterBufData(0, changed_headers.as_mut_ptr().cast(), changed_headers.len() as i32);
-            pg_sys::XLogRegisterBufData(0, head.as_mut_ptr().cast(), head.len() as i32);
-            pg_sys::XLogRegisterBufData(0, appended.cast(), bytes.len() as i32);
-            let position = pg_sys::XLogInsert(RM_GENERIC_ID, 0);
-            set_position(page.start(), position);
+        // SAFETY: the page is pinned and exclusively locked; what is registered lives until it is inserted.
+        unsafe {
+            unguarded::MarkBufferDirty(buffer);
+            if needs_wal {
+                unguarded::XLogRegisterBuffer(0, buffer, pg_sys::REGBUF_STANDARD as u8);
+                let register = |bytes: *mut u8, length: usize| {
+                    unguarded::XLogRegisterBufData(0, bytes.cast(), length as i32);
+                };
+                register(changed_headers.as_mut_ptr(), changed_headers.len());
+                register(head.as_mut_ptr(), head.len());
+                register(appended, bytes.len());
+                let position = unguarded::XLogInsert(RM_GENERIC_ID, 0);
+                set_position(page.start(), position);
+            }
         }
-        pg_sys::CritSectionCount -= 1;
+    };
+    // SAFETY: the closure holds nothing that a longjmp could leave undone. In the critical section nothing fails short of a server
+    // crash.
+    unsafe {
+        pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            if needs_wal {
+                unguarded::XLogBeginInsert();
+            }
+            pg_sys::CritSectionCount += 1;
+            change();
+            pg_sys::CritSectionCount -= 1;
+        });
     }
 }
 

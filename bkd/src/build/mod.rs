@@ -20,7 +20,7 @@ use split::split;
 use crate::kernels::{Kernels, AXES};
 use crate::layout::fine::FineLayout;
 use crate::layout::PageKind;
-use crate::metric::norm;
+use crate::metric::{norm, sum};
 use crate::query::round_up;
 use crate::search::invisible;
 use crate::segment::columns;
@@ -216,8 +216,7 @@ impl<'a> Coordinates<'a> {
         }
         let mut lengths: Vec<f64> = zeros(input.tids.len())?;
         lengths.par_iter_mut().zip(vectors).for_each(|(length, vector)| {
-            let square = |(&x, &c): (&f32, &f32)| (f64::from(x) - f64::from(c)).powi(2);
-            *length = vector.iter().zip(center).map(square).sum::<f64>();
+            *length = sum(vector, center, |x, center| (x - center).powi(2));
         });
         let slack = |at: usize| f64::from(input.slack(at as u32));
         let radius = lengths.iter().enumerate().map(|(at, length)| length.sqrt() + slack(at));
