@@ -5,9 +5,13 @@
 //! of a large index in low dimensions, all of them from about 20 on. From then on each row costs little in the index, and a fetch from
 //! the table, which Postgres adds itself. Every further pass, for eight times more rows, costs what the first one did.
 //!
-//! The planner knows nothing of the LIMIT here; it takes a share of the way from the start-up cost to the total. And it does not
-//! know how expensive a distance is (in 1,000 dimensions a sequential scan fetches every vector from TOAST), so in its unit
-//! a scan of the index must not appear dearer than the share of the table's cost that its size stands for.
+//! To the planner the cost of a LIMIT is a share of the way from the start-up cost to the total. Passes come in leaps, so where the LIMIT is
+//! known, those that it takes belong to the start-up cost: for as many rows as an unindexed condition lets through to reach the LIMIT.
+//!
+//! The planner does not know how expensive a distance is (in 1,000 dimensions a sequential scan fetches every vector from TOAST), so
+//! in its unit a scan of the index must not appear dearer than the share of the table's cost that its size stands for.
+//!
+//! `make bench-plans` compares what is chosen with all other ways. The constants were set with it.
 
 use bkd::layout::chain::DeltaLayout;
 use bkd::layout::meta::{Meta, SegmentEntry};
@@ -24,16 +28,18 @@ const LEAF_VECTORS: f64 = 128.0;
 /// The share of a segment's pages that holds coarse codes.
 const COARSE_SHARE: f64 = 0.5;
 /// What reading a page of codes costs, in relation to reading a page of the table in sequence.
-const PAGE_SHARE: f64 = 0.1;
+const PAGE_SHARE: f64 = 0.25;
 /// The most that the first row costs, in relation to a sequential scan: codes of four bits in place of floats.
-const SCAN_SHARE: f64 = 0.125;
+const SCAN_SHARE: f64 = 0.167;
 /// Rows of the first pass, and how many times more the next one yields.
-const FIRST_PASS: f64 = 64.0;
+const FIRST_PASS: f64 = 16.0;
 const PASS_GROWTH: f64 = 8.0;
-/// What a row costs beside its fetch, in operator calls: its fine codes, a place in the order, a place in the executor's queue. Set so
-/// that the planner turns to sorting where that is faster: measured at 1/5 of the rows of 100,000 x 64, at 1/6 of those of
-/// 1,000,000 x 64 and at 1/3 of those of 1,000,000 x 3, all in memory.
-const OPERATORS_PER_ROW: f64 = 150.0;
+/// What a row costs beside its fetch, in operator calls: its place in the order and in the executor's queue; and the fine codes of all
+/// that the coarse codes cannot tell from it, which are the more, the more vectors there are.
+const OPERATORS_PER_ROW: f64 = 250.0;
+const OPERATORS_PER_DOUBLING: f64 = 100.0;
+/// Vectors from which on these are counted.
+const FEW_VECTORS: f64 = 1000.0;
 
 /// `amcostestimate`
 ///
@@ -75,14 +81,32 @@ pub unsafe extern "C-unwind" fn estimate(
             let open = OpenIndex::open_locked(info.indexoid);
             scan_cost(&meta::read(open.index()), &costs)
         };
-        let first = scan.min(table * SCAN_SHARE);
-        let passes = (rows / FIRST_PASS).max(1.0).log(PASS_GROWTH);
-        *startup_cost = first;
-        *total_cost =
-            first * (1.0 + passes) + rows * (costs.index_tuple + OPERATORS_PER_ROW * costs.operator);
+        let pass = scan.min(table * SCAN_SHARE);
+        let wanted = rows_wanted(&*root, &*info.rel, rows);
+        let doublings = (rows / FEW_VECTORS).max(1.0).log2();
+        let operators = OPERATORS_PER_ROW + doublings * OPERATORS_PER_DOUBLING;
+        *startup_cost = pass * passes(wanted);
+        *total_cost = pass * passes(rows) + rows * (costs.index_tuple + operators * costs.operator);
         *selectivity = generic.indexSelectivity;
         *pages = f64::from(info.pages);
     }
+}
+
+/// Rows that a scan of so many will be asked for, as far as the planner knows: those of the LIMIT, and those that other conditions
+/// throw away on the way there. One, if it does not know the LIMIT.
+fn rows_wanted(root: &pg_sys::PlannerInfo, table: &pg_sys::RelOptInfo, rows: f64) -> f64 {
+    // With a join, the LIMIT is one of other rows.
+    // SAFETY: sets of the planner.
+    let is_alone = unsafe { pg_sys::bms_equal(table.relids, root.all_baserels) };
+    if root.limit_tuples < 0.0 || !is_alone {
+        return 1.0;
+    }
+    (root.limit_tuples * rows / table.rows.max(1.0)).clamp(1.0, rows)
+}
+
+/// Passes until so many rows are there.
+fn passes(rows: f64) -> f64 {
+    1.0 + (rows / FIRST_PASS).max(1.0).log(PASS_GROWTH).ceil()
 }
 
 /// The planner's cost parameters.

@@ -72,6 +72,7 @@ pub fn write_segment(
     let mut write = |kind: PageKind, payload: &[u8]| {
         let header = PageHeader::new(kind, id, extents.pages());
         extents.push(writer.write(header, payload));
+        on_progress(progress.vectors_done.load(Ordering::Relaxed));
         check_for_interrupts();
     };
     let built = if input.vectors.len() < LARGE_SEGMENT {
@@ -88,7 +89,6 @@ pub fn write_segment(
             },
             |pages: Vec<FinishedPage>| {
                 pages.iter().for_each(|page| write(page.kind, &page.payload[..page.used]));
-                on_progress(progress.vectors_done.load(Ordering::Relaxed));
             },
         );
         threads::release_freed_memory();

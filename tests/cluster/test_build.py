@@ -62,7 +62,8 @@ def test_little_memory_makes_several_segments(items: Items) -> None:
 def test_threads_do_not_change_the_answer(
     db: psycopg.Connection, rng: numpy.random.Generator, workers: int
 ) -> None:
-    items = Items(vectors.register(db), Source(rng, 24, clustered), batch=60_000)
+    # A smaller segment would be built without threads.
+    items = Items(vectors.register(db), Source(rng, 72, clustered), batch=60_000)
     items.create()
     items.copy()
     db.execute(f"SET max_parallel_maintenance_workers = {workers}")
