@@ -6,7 +6,8 @@
 //! the table, which Postgres adds itself. Every further pass, for eight times more rows, costs what the first one did.
 //!
 //! To the planner the cost of a LIMIT is a share of the way from the start-up cost to the total. Passes come in leaps, so where the LIMIT is
-//! known, those that it takes belong to the start-up cost: for as many rows as an unindexed condition lets through to reach the LIMIT.
+//! known, those that it takes belong to the start-up cost: for as many rows as must be tried until so many meet the other
+//! conditions. The scan is told, too ([`history::plan`]).
 //!
 //! The planner does not know how expensive a distance is (in 1,000 dimensions a sequential scan fetches every vector from TOAST), so
 //! in its unit a scan of the index must not appear dearer than the share of the table's cost that its size stands for.
@@ -18,7 +19,7 @@ use bkd::layout::meta::{Meta, SegmentEntry};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use super::meta;
+use super::{history, meta};
 use crate::pg::index::OpenIndex;
 
 /// Leaves that a scan visits: this to the power of the dimensions.
@@ -31,15 +32,16 @@ const COARSE_SHARE: f64 = 0.5;
 const PAGE_SHARE: f64 = 0.25;
 /// The most that the first row costs, in relation to a sequential scan: codes of four bits in place of floats.
 const SCAN_SHARE: f64 = 0.167;
-/// Rows of the first pass, and how many times more the next one yields.
-const FIRST_PASS: f64 = 16.0;
+/// Rows of the first pass, if so many are expected, and how many times more the next one yields.
+const FIRST_PASS: f64 = 1000.0;
 const PASS_GROWTH: f64 = 8.0;
-/// What a row costs beside its fetch, in operator calls: its place in the order and in the executor's queue; and the fine codes of all
-/// that the coarse codes cannot tell from it, which are the more, the more vectors there are.
-const OPERATORS_PER_ROW: f64 = 250.0;
-const OPERATORS_PER_DOUBLING: f64 = 100.0;
-/// Vectors from which on these are counted.
+/// What a row costs beside its fetch, in operator calls: its place in the order and in the executor's queue.
+const OPERATORS_PER_ROW: f64 = 40.0;
+/// And the fine codes of all that the coarse codes cannot tell from it: one in few dimensions, twenty of a million in many. In operator
+/// calls for every doubling of the vectors, and the vectors and dimensions from which on they are counted and counted in full.
+const OPERATORS_PER_DOUBLING: f64 = 130.0;
 const FEW_VECTORS: f64 = 1000.0;
+const MANY_DIMS: f64 = 32.0;
 
 /// `amcostestimate`
 ///
@@ -75,17 +77,21 @@ pub unsafe extern "C-unwind" fn estimate(
         let costs = Unit::of(info.reltablespace);
         let table =
             f64::from((*info.rel).pages) * costs.page + (*info.rel).tuples * (costs.tuple + costs.operator);
-        let scan = if info.hypothetical {
-            f64::from(info.pages) * COARSE_SHARE * costs.page * PAGE_SHARE
+        let (scan, dims) = if info.hypothetical {
+            (f64::from(info.pages) * COARSE_SHARE * costs.page * PAGE_SHARE, MANY_DIMS)
         } else {
             let open = OpenIndex::open_locked(info.indexoid);
-            scan_cost(&meta::read(open.index()), &costs)
+            let meta = meta::read(open.index());
+            (scan_cost(&meta, &costs), f64::from(meta.dims))
         };
         let pass = scan.min(table * SCAN_SHARE);
         let wanted = rows_wanted(&*root, &*info.rel, rows);
-        let doublings = (rows / FEW_VECTORS).max(1.0).log2();
-        let operators = OPERATORS_PER_ROW + doublings * OPERATORS_PER_DOUBLING;
-        *startup_cost = pass * passes(wanted);
+        if let Some(wanted) = wanted {
+            history::plan(info.indexoid, wanted as u64);
+        }
+        let alike = (rows / FEW_VECTORS).max(1.0).log2() * (dims / MANY_DIMS).min(1.0);
+        let operators = OPERATORS_PER_ROW + alike * OPERATORS_PER_DOUBLING;
+        *startup_cost = pass * wanted.map_or(1.0, passes);
         *total_cost = pass * passes(rows) + rows * (costs.index_tuple + operators * costs.operator);
         *selectivity = generic.indexSelectivity;
         *pages = f64::from(info.pages);
@@ -93,15 +99,18 @@ pub unsafe extern "C-unwind" fn estimate(
 }
 
 /// Rows that a scan of so many will be asked for, as far as the planner knows: those of the LIMIT, and those that other conditions
-/// throw away on the way there. One, if it does not know the LIMIT.
-fn rows_wanted(root: &pg_sys::PlannerInfo, table: &pg_sys::RelOptInfo, rows: f64) -> f64 {
+/// throw away on the way there. `None`, if it does not know the LIMIT.
+fn rows_wanted(root: &pg_sys::PlannerInfo, table: &pg_sys::RelOptInfo, rows: f64) -> Option<f64> {
     // With a join, the LIMIT is one of other rows.
     // SAFETY: sets of the planner.
     let is_alone = unsafe { pg_sys::bms_equal(table.relids, root.all_baserels) };
-    if root.limit_tuples < 0.0 || !is_alone {
-        return 1.0;
-    }
-    (root.limit_tuples * rows / table.rows.max(1.0)).clamp(1.0, rows)
+    (root.limit_tuples >= 0.0 && is_alone).then(|| {
+        let limit = root.limit_tuples.max(1.0);
+        let tried = limit * (rows / table.rows.max(1.0)).max(1.0);
+        // Two standard deviations more than the average, if each row meets the conditions by chance.
+        let spread = 2.0 * (tried * (tried / limit - 1.0)).sqrt();
+        (tried + spread).clamp(1.0, rows)
+    })
 }
 
 /// Passes until so many rows are there.

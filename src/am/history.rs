@@ -1,4 +1,5 @@
-//! What this backend's scans did: shown to users, and a hint for the next scan.
+//! What this backend's scans did, and what its planner expects of the next: shown to users, and a hint for how many rows a scan should be
+//! prepared to yield at once.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -13,12 +14,14 @@ const MAX_INDEXES: usize = 1024;
 
 /// The most that a scan is expected to want. To keep many candidates costs time, so one scan that took a whole table must
 /// not make the next ones slow.
-const MAX_ROWS: u64 = 1000;
+const MAX_ROWS: u64 = 2000;
 
 #[derive(Default)]
 struct History {
     last: Option<(pg_sys::Oid, ScanStats)>,
     rows: HashMap<u32, u64>,
+    /// Index and rows of the last plan whose LIMIT was known, until a scan makes use of it.
+    planned: Option<(pg_sys::Oid, u64)>,
 }
 
 thread_local! {
@@ -38,9 +41,17 @@ pub fn record(index: Index, stats: ScanStats) {
     });
 }
 
-/// How many rows the next scan of an index is likely to want, going by the last ones.
+/// Remembers how many rows the planner expects a scan of an index to be asked for.
+pub fn plan(index: pg_sys::Oid, rows: u64) {
+    HISTORY.with_borrow_mut(|history| history.planned = Some((index, rows.min(MAX_ROWS))));
+}
+
+/// How many rows a scan of an index that begins now is likely to want, going by its plan if it was just made, else by the last scans.
 pub fn expected_rows(index: Index) -> Option<usize> {
-    HISTORY.with_borrow(|history| history.rows.get(&index.oid().to_u32()).map(|&rows| rows as usize))
+    HISTORY.with_borrow_mut(|history| {
+        let planned = history.planned.take_if(|(planned, _)| *planned == index.oid()).map(|(_, rows)| rows);
+        planned.or_else(|| history.rows.get(&index.oid().to_u32()).copied()).map(|rows| rows as usize)
+    })
 }
 
 /// The last scan that has ended, and its index.

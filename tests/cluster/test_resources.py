@@ -339,14 +339,14 @@ def test_threads_that_do_not_start(db: psycopg.Connection, rng: Generator) -> No
     items = Items(vectors.register(db), Source(rng, 800, clustered), 5500)
     items.create()
     items.copy()
-    with no_more_threads(db), pytest.raises(errors.InsufficientResources, match="could not start a thread"):
+    with no_more_threads(db), pytest.raises(errors.InsufficientResources, match="could not start threads"):
         db.execute(CREATE_INDEX)
     assert processes.has_one_thread(db.info.backend_pid)
     db.execute(f"{CREATE_INDEX} {SMALL_DELTA}")
     with no_more_threads(db):
         items.copy()
         for work in (items.merge, lambda: db.execute("REINDEX INDEX items_index")):
-            with pytest.raises(errors.InsufficientResources, match="could not start a thread"):
+            with pytest.raises(errors.InsufficientResources, match="could not start threads"):
                 work()
             compare_all(db, items.source.vector())
     items.copy()
