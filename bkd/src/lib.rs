@@ -9,7 +9,7 @@
 //! - [`layout`]: every byte on disk
 //! - [`Metric`], [`prepare`]: what is indexed of a vector, and where it goes
 //! - [`build()`]: axes, splits, grids, planes
-//! - [`Segment`], [`Query`], [`Search`], [`Everything`]: reading
+//! - [`Segment`], [`Query`], [`Search`], [`Within`], [`Everything`]: reading
 //! - [`export()`]: a segment's vectors again, for merging
 //! - [`check_segment`], [`RowCheck`]: whether a segment is sound
 
@@ -41,7 +41,7 @@ pub use export::export;
 pub use kernels::{instruction_sets, use_instruction_set};
 pub use metric::{prepare, Metric, Placement};
 pub use query::{ExactKeys, Query};
-pub use search::{Everything, Hit, ScanStats, Search};
+pub use search::{Everything, Hit, ScanStats, Search, Within};
 pub use segment::Segment;
 pub use store::{MemStore, PageRead, PageSink};
 pub use tid::Tid;

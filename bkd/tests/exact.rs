@@ -64,6 +64,45 @@ proptest! {
         }
     }
 
+    /// All rows up to a value are found, in order and in no order, also if it is exactly the value of a row; and not many others.
+    #[test]
+    fn within_a_value(
+        rows in vectors(),
+        plan in plans(),
+        sum in prop::sample::select(&SUMS[..]),
+        rank in 0f64..1.0,
+        nudge in prop::sample::select(&[0.0, -1e-6, 1e-6, 1e3, -1e3][..]),
+    ) {
+        for metric in METRICS {
+            let Some(index) = Index::new(metric, &rows, &plan) else { continue };
+            for query in queries(&index.rows) {
+                let Ok(prepared) = Query::new(metric, &query) else { continue };
+                let values: Vec<f64> = index.rows.iter().map(|row| operator(metric, sum, &query, row)).collect();
+                let value = values[(rank * values.len() as f64) as usize] * (1.0 + nudge);
+                let mut expected: Vec<Tid> =
+                    index.live().filter(|&at| values[at] <= value).map(common::tid).collect();
+                expected.sort();
+
+                let mut found = index.within(&prepared, value);
+                found.sort();
+                prop_assert!(found.windows(2).all(|pair| pair[0] < pair[1]), "a row came twice");
+                found.retain(|&tid| values[common::index(tid)] <= value);
+                prop_assert_eq!(&found, &expected);
+
+                let mut search = index.search(&prepared);
+                search.stop_after(value);
+                let mut found = Vec::new();
+                while let Some(hit) = search.next(&mut || ()).unwrap() {
+                    prop_assert!(hit.bound <= value);
+                    found.push(hit.tid);
+                }
+                found.sort();
+                found.retain(|&tid| values[common::index(tid)] <= value);
+                prop_assert_eq!(&found, &expected);
+            }
+        }
+    }
+
     /// Keys of delta entries are below the value of every operator, by no more than rounding can explain.
     #[test]
     fn delta_bounds(rows in vectors()) {

@@ -63,7 +63,7 @@ pub unsafe extern "C-unwind" fn estimate(
     unsafe {
         let info = &*(*path).indexinfo;
         *correlation = 0.0;
-        if (*path).indexorderbys.is_null() {
+        if (*path).indexorderbys.is_null() && (*path).indexclauses.is_null() {
             // There is nothing that such a scan could be good for.
             *startup_cost = f64::INFINITY;
             *total_cost = f64::INFINITY;
@@ -85,12 +85,20 @@ pub unsafe extern "C-unwind" fn estimate(
             (scan_cost(&meta, &costs), f64::from(meta.dims))
         };
         let pass = scan.min(table * SCAN_SHARE);
+        let alike = (rows / FEW_VECTORS).max(1.0).log2() * (dims / MANY_DIMS).min(1.0);
+        let operators = OPERATORS_PER_ROW + alike * OPERATORS_PER_DOUBLING;
+        if (*path).indexorderbys.is_null() {
+            // Leaf by leaf: there is nothing to wait for.
+            *startup_cost = 0.0;
+            *total_cost = pass + rows * (costs.index_tuple + operators * costs.operator);
+            *selectivity = generic.indexSelectivity;
+            *pages = f64::from(info.pages);
+            return;
+        }
         let wanted = rows_wanted(&*root, &*info.rel, rows);
         if let Some(wanted) = wanted {
             history::plan(info.indexoid, wanted as u64);
         }
-        let alike = (rows / FEW_VECTORS).max(1.0).log2() * (dims / MANY_DIMS).min(1.0);
-        let operators = OPERATORS_PER_ROW + alike * OPERATORS_PER_DOUBLING;
         *startup_cost = pass * wanted.map_or(1.0, passes);
         *total_cost = pass * passes(rows) + rows * (costs.index_tuple + operators * costs.operator);
         *selectivity = generic.indexSelectivity;

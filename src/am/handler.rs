@@ -9,10 +9,10 @@ use super::{build, cost, insert, opclass, options, progress, scan, vacuum, valid
 fn kdtree_handler(_fcinfo: pg_sys::FunctionCallInfo) -> Internal {
     // SAFETY: allocates a node of the size that belongs to the tag.
     let mut am = unsafe { PgBox::<pg_sys::IndexAmRoutine>::alloc_node(pg_sys::NodeTag::T_IndexAmRoutine) };
-    am.amstrategies = opclass::DISTANCE_STRATEGY;
+    am.amstrategies = opclass::LAST_STRATEGY;
     am.amsupport = opclass::METRIC_PROC;
     am.amcanorderbyop = true;
-    // There is no search condition, only an order. Without it the cost is prohibitive.
+    // A search condition or an order, or both. With neither the cost is prohibitive.
     am.amoptionalkey = true;
     am.amusemaintenanceworkmem = true;
     // Cleanup seals and merges, which is worth a worker of its own, as for GIN.
@@ -32,6 +32,7 @@ fn kdtree_handler(_fcinfo: pg_sys::FunctionCallInfo) -> Internal {
     am.ambeginscan = Some(scan::begin);
     am.amrescan = Some(scan::rescan);
     am.amgettuple = Some(scan::next);
+    am.amgetbitmap = Some(scan::bitmap);
     am.amendscan = Some(scan::end);
     Internal::from(Some(am.into_pg_boxed().into_pg().into()))
 }

@@ -4,7 +4,7 @@
 //! - [`build`](mod@build): CREATE INDEX; [`batch`], [`write`]: vectors on their way into a segment; [`progress`]
 //! - [`insert`]: one row; [`chain`]: where it goes; [`seal`]: how that becomes a segment
 //! - [`merge`](mod@merge): few segments out of many; [`rebuild`]: writing segments while the index is in use
-//! - [`scan`]: ORDER BY; [`segments`]: reading what was built; [`history`], [`open_scans`]: what scans did and which there are
+//! - [`scan`]: ORDER BY and [`within`] a distance; [`segments`]: reading what was built; [`history`], [`open_scans`]: what scans did and which there are
 //! - [`vacuum`], [`lists`], [`space`]: removing rows, rewriting lists, pages for new contents
 //! - [`meta`]: the metapage, and why all this can go on at once
 //! - [`cost`]: for the planner; [`inspect`], [`check`](mod@check): for people; [`access`]: opening an index for a function
@@ -35,4 +35,11 @@ mod segments;
 mod space;
 mod vacuum;
 mod validate;
+mod within;
 mod write;
+
+/// Whether an index in the planner's eyes is one of ours.
+fn is_kdtree(index: &pgrx::pg_sys::IndexOptInfo) -> bool {
+    let ours = cost::estimate as *const ();
+    index.amcostestimate.is_some_and(|estimate| std::ptr::eq(estimate as *const (), ours))
+}

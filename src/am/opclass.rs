@@ -12,8 +12,35 @@ use crate::types::error::raise;
 
 /// Number of the support function.
 pub const METRIC_PROC: u16 = 1;
-/// Number of the distance operator.
+/// Number of the distance operator, for ORDER BY.
 pub const DISTANCE_STRATEGY: u16 = 1;
+/// The largest number of an operator.
+pub const LAST_STRATEGY: u16 = within_strategy(Metric::InnerProduct);
+
+/// Number of the operator that searches for all within a distance. Each metric has its own, so that an operator
+/// family cannot be taken for another's.
+pub const fn within_strategy(metric: Metric) -> u16 {
+    DISTANCE_STRATEGY + metric as u16
+}
+
+/// The operators of a family.
+pub fn family_operators(family: pg_sys::Oid) -> Vec<pg_sys::FormData_pg_amop> {
+    family_members(pg_sys::SysCacheIdentifier::AMOPSTRATEGY, family)
+}
+
+/// Rows of pg_amop or pg_amproc that belong to a family.
+pub fn family_members<T: Copy>(cache: pg_sys::SysCacheIdentifier::Type, family: pg_sys::Oid) -> Vec<T> {
+    let none = pg_sys::Datum::from(0);
+    // SAFETY: both caches have the family as their first key, and `T` is the row type of the cache.
+    unsafe {
+        let list = pg_sys::SearchSysCacheList(cache as i32, 1, family.into(), none, none);
+        let members = (*list).members.as_slice((*list).n_members as usize);
+        let rows =
+            members.iter().map(|&member| *pg_sys::GETSTRUCT(&raw mut (*member).tuple).cast::<T>()).collect();
+        pg_sys::ReleaseCatCacheList(list);
+        rows
+    }
+}
 
 #[pg_extern(sql = false)]
 fn kdtree_metric_l2() -> i32 {

@@ -1,5 +1,6 @@
-//! Index scans: rows in ascending order of a lower bound of their distance.
+//! Index scans: rows in ascending order of a lower bound of their distance, and rows within a distance ([`super::within`]) in no order.
 //!
+//! # Order
 //! The executor computes the true distance of each row that it gets and puts the rows in order again
 //! (`xs_recheckorderby`), as for GiST. All that is asked of a scan is that bounds ascend and are never above
 //! what the operator returns. The order in which rows come:
@@ -9,6 +10,10 @@
 //! 3. rows whose distance is NaN, which sorts after all numbers;
 //! 4. rows whose vector is NULL, which sort last.
 //!
+//! # Conditions
+//! Of rows within a distance the executor computes the distance, too (`xs_recheck`): codes only tell which are clearly beyond. If rows are
+//! wanted in the order of their distance from the same vector, the scan ends at the radius.
+//!
 //! Between calls a scan holds no pin and no lock, only memory. [`super::meta`] says why it needs no more.
 
 use std::collections::VecDeque;
@@ -17,13 +22,14 @@ use std::sync::Arc;
 use bkd::layout::chain::list_items;
 use bkd::layout::meta::{Chain, Meta};
 use bkd::layout::PageKind;
-use bkd::{Everything, Placement, Query, ScanStats, Search, Segment, Tid};
+use bkd::{Everything, Placement, Query, ScanStats, Search, Segment, Tid, Within};
 use pgrx::prelude::*;
 use pgrx::{itemptr, pg_sys, PgMemoryContexts, PgSqlErrorCode};
 
 use super::chain::{scan_delta, Walk};
 use super::open_scans::OpenScan;
 use super::segments::{open_all, SegmentPages};
+use super::within::Range;
 use super::{history, meta};
 use crate::pg::index::Index;
 use crate::pg::interrupts::check_for_interrupts;
@@ -45,7 +51,8 @@ pub unsafe extern "C-unwind" fn begin(
     // with it.
     unsafe {
         let scan = pg_sys::RelationGetIndexScan(index, keys, orderbys);
-        let state = Scan { index: Index::from_raw(index), target: Target::None, rows: None };
+        let state =
+            Scan { index: Index::from_raw(index), target: Target::None, conditions: Vec::new(), rows: None };
         (*scan).opaque = PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(state).cast();
         if orderbys > 0 {
             let columns = orderbys as usize;
@@ -67,8 +74,8 @@ pub unsafe extern "C-unwind" fn begin(
 #[pg_guard]
 pub unsafe extern "C-unwind" fn rescan(
     scan: pg_sys::IndexScanDesc,
-    _keys: pg_sys::ScanKey,
-    _nkeys: i32,
+    keys: pg_sys::ScanKey,
+    nkeys: i32,
     orderbys: pg_sys::ScanKey,
     norderbys: i32,
 ) {
@@ -79,6 +86,10 @@ pub unsafe extern "C-unwind" fn rescan(
         if !orderbys.is_null() && norderbys > 0 {
             std::ptr::copy(orderbys, (*scan).orderByData, norderbys as usize);
         }
+        if !keys.is_null() && nkeys > 0 {
+            std::ptr::copy(keys, (*scan).keyData, nkeys as usize);
+        }
+        state.conditions = (0..nkeys as usize).map(|at| Condition::of(&*(*scan).keyData.add(at))).collect();
         state.target = if norderbys > 0 { Target::of(&*(*scan).orderByData) } else { Target::None };
     }
 }
@@ -97,7 +108,10 @@ pub unsafe extern "C-unwind" fn next(
         check_snapshot((*scan).xs_snapshot);
         let Some((tid, order)) = state_of(scan).next() else { return false };
         itemptr::item_pointer_set_all(&mut (*scan).xs_heaptid, tid.block, tid.offset);
-        (*scan).xs_recheck = false;
+        (*scan).xs_recheck = (*scan).numberOfKeys > 0;
+        if (*scan).numberOfOrderBys == 0 {
+            return true;
+        }
         (*scan).xs_recheckorderby = true;
         let value = match order {
             Order::Value(value) => value.into_datum(),
@@ -108,6 +122,40 @@ pub unsafe extern "C-unwind" fn next(
         true
     }
 }
+
+/// `amgetbitmap`
+///
+/// # Safety
+/// Called by Postgres with what [`begin`] returned, after [`rescan`], and a bitmap.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn bitmap(scan: pg_sys::IndexScanDesc, bitmap: *mut pg_sys::TIDBitmap) -> i64 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        check_snapshot((*scan).xs_snapshot);
+        let state = state_of(scan);
+        let mut rows = 0;
+        let mut tids = Vec::with_capacity(TIDS_AT_ONCE);
+        loop {
+            let next = state.next();
+            if let Some((tid, _)) = next {
+                let mut pointer = pg_sys::ItemPointerData::default();
+                itemptr::item_pointer_set_all(&mut pointer, tid.block, tid.offset);
+                tids.push(pointer);
+            }
+            if next.is_none() || tids.len() == TIDS_AT_ONCE {
+                pg_sys::tbm_add_tuples(bitmap, tids.as_mut_ptr(), tids.len() as i32, true);
+                rows += tids.len() as i64;
+                tids.clear();
+            }
+            if next.is_none() {
+                return rows;
+            }
+        }
+    }
+}
+
+/// Row addresses that are handed to a bitmap at once.
+const TIDS_AT_ONCE: usize = 256;
 
 /// `amendscan`
 ///
@@ -165,6 +213,33 @@ impl Target {
     }
 }
 
+/// A condition that rows must meet.
+enum Condition {
+    /// One that no row meets, because a part of it is NULL.
+    Never,
+    Within {
+        center: Vec<f32>,
+        radius: f64,
+    },
+}
+
+impl Condition {
+    /// # Safety
+    /// The key is valid, and its argument of type `vector_range`.
+    unsafe fn of(key: &pg_sys::ScanKeyData) -> Self {
+        if key.sk_flags & pg_sys::SK_ISNULL as i32 != 0 {
+            return Condition::Never;
+        }
+        // SAFETY: as the caller promises.
+        let Some(Range { center, radius }) = (unsafe { Range::from_datum(key.sk_argument) }) else {
+            return Condition::Never;
+        };
+        let copy = center.as_slice().to_vec();
+        center.release();
+        Condition::Within { center: copy, radius }
+    }
+}
+
 /// What the executor is told of a row's distance.
 #[derive(Clone, Copy)]
 enum Order {
@@ -178,6 +253,8 @@ enum Order {
 struct Scan {
     index: Index,
     target: Target,
+    /// All of which rows must meet.
+    conditions: Vec<Condition>,
     /// Made by the first call for a row.
     rows: Option<Rows>,
 }
@@ -185,7 +262,7 @@ struct Scan {
 impl Scan {
     fn next(&mut self) -> Option<(Tid, Order)> {
         if self.rows.is_none() {
-            self.rows = Some(Rows::start(self.index, &self.target));
+            self.rows = Some(Rows::start(self.index, &self.target, &self.conditions));
         }
         self.rows.as_mut()?.next()
     }
@@ -212,20 +289,36 @@ enum Step {
     Search(Box<Search<SegmentPages>>),
     Delta(std::vec::IntoIter<Tid>, Order),
     Everything(Everything<SegmentPages>, Order),
+    Within(Box<Within<SegmentPages>>),
 }
 
 impl Rows {
-    fn start(index: Index, target: &Target) -> Self {
+    fn start(index: Index, target: &Target, conditions: &[Condition]) -> Self {
         index.count_scan();
         let open = OpenScan::of(index);
         let meta = meta::read(index);
         let all_as = |order| all(index, &meta, order);
         let nan = Step::List(ListRows::new(index, meta.nan), Order::Value(f64::NAN));
+        let mut within = Vec::new();
+        for condition in conditions {
+            match condition {
+                Condition::Never => {
+                    return Rows { index, steps: VecDeque::new(), stats: ScanStats::default(), _open: open }
+                }
+                Condition::Within { center, radius } => {
+                    check_same_dims(&meta, center);
+                    within.push((center.as_slice(), *radius));
+                }
+            }
+        }
         let mut steps = match target {
-            Target::None => raise(
-                PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-                "a kdtree index cannot be scanned without ORDER BY",
-            ),
+            Target::None => match within.first() {
+                Some((center, radius)) => unordered(index, &meta, center, *radius),
+                None => raise(
+                    PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+                    "a kdtree index cannot be scanned without a condition or ORDER BY",
+                ),
+            },
             Target::Null => {
                 let mut steps = all_as(Order::Null);
                 steps.push_back(Step::List(ListRows::new(index, meta.nan), Order::Null));
@@ -234,7 +327,10 @@ impl Rows {
             Target::Vector(vector) => {
                 check_same_dims(&meta, vector);
                 let mut steps = match Query::new(meta.metric, vector) {
-                    Ok(query) => ranked(index, &meta, query),
+                    Ok(query) => {
+                        let radii = within.iter().filter(|(center, _)| center == vector);
+                        ranked(index, &meta, query, radii.map(|(_, radius)| *radius))
+                    }
                     Err(Placement::Nan) => all_as(Order::Value(f64::NAN)),
                     Err(_) => all_as(Order::Value(f64::NEG_INFINITY)),
                 };
@@ -242,7 +338,9 @@ impl Rows {
                 steps
             }
         };
-        steps.push_back(Step::List(ListRows::new(index, meta.null), Order::Null));
+        if conditions.is_empty() {
+            steps.push_back(Step::List(ListRows::new(index, meta.null), Order::Null));
+        }
         Rows { index, steps, stats: ScanStats::default(), _open: open }
     }
 
@@ -253,17 +351,14 @@ impl Rows {
                 self.stats.rows += 1;
                 return row;
             }
-            if let Some(Step::Search(search)) = self.steps.pop_front() {
-                self.stats = ScanStats { rows: self.stats.rows, ..search.stats() };
+            if let Some(stats) = self.steps.pop_front().and_then(|step| step.stats()) {
+                self.stats = ScanStats { rows: self.stats.rows, ..stats };
             }
         }
     }
 
     fn stats(&self) -> ScanStats {
-        let running = self.steps.iter().find_map(|step| match step {
-            Step::Search(search) => Some(search.stats()),
-            _ => None,
-        });
+        let running = self.steps.iter().find_map(Step::stats);
         ScanStats { rows: self.stats.rows, ..running.unwrap_or(self.stats) }
     }
 }
@@ -280,12 +375,24 @@ impl Step {
             Step::Everything(rows, order) => {
                 rows.next(&mut check_for_interrupts).or_raise(index).map(|tid| (tid, *order))
             }
+            Step::Within(rows) => {
+                let tid = rows.next(&mut check_for_interrupts).or_raise(index)?;
+                Some((tid, Order::Value(f64::NEG_INFINITY)))
+            }
+        }
+    }
+
+    fn stats(&self) -> Option<ScanStats> {
+        match self {
+            Step::Search(search) => Some(search.stats()),
+            Step::Within(rows) => Some(rows.stats()),
+            Step::List(..) | Step::Delta(..) | Step::Everything(..) => None,
         }
     }
 }
 
-/// Rows by their distance from an ordinary query.
-fn ranked(index: Index, meta: &Meta, query: Query) -> VecDeque<Step> {
+/// Rows by their distance from an ordinary query, up to the smallest of some radii.
+fn ranked(index: Index, meta: &Meta, query: Query, radii: impl Iterator<Item = f64>) -> VecDeque<Step> {
     let mut delta = Vec::new();
     let exact = query.exact();
     for chain in [meta.sealing, meta.delta] {
@@ -296,8 +403,39 @@ fn ranked(index: Index, meta: &Meta, query: Query) -> VecDeque<Step> {
     if let Some(rows) = history::expected_rows(index) {
         search.expect(rows);
     }
+    // To NaN, as a radius, everything is within. (And a minimum passes it over.)
+    let radius = radii.fold(f64::INFINITY, f64::min);
+    if radius < f64::INFINITY {
+        search.stop_after(radius);
+    }
     let unbounded = ListRows::new(index, meta.unbounded);
     [Step::List(unbounded, Order::Value(f64::NEG_INFINITY)), Step::Search(Box::new(search))].into()
+}
+
+/// Rows that may be within a radius of a vector.
+fn unordered(index: Index, meta: &Meta, center: &[f32], radius: f64) -> VecDeque<Step> {
+    let order = Order::Value(f64::NEG_INFINITY);
+    let query = match Query::new(meta.metric, center) {
+        Ok(query) if radius < f64::INFINITY => query,
+        _ => {
+            let mut steps = all(index, meta, order);
+            // To NaN, as a radius, NaN is not larger.
+            steps.extend(radius.is_nan().then(|| Step::List(ListRows::new(index, meta.nan), order)));
+            return steps;
+        }
+    };
+    let mut delta = Vec::new();
+    let (exact, end) = (query.exact(), query.end_of(radius));
+    for chain in [meta.sealing, meta.delta] {
+        let each = |tid, vector: &[f32]| delta.extend((exact.key(vector) < end).then_some(tid));
+        scan_delta(index, chain, meta.dims as usize, each);
+    }
+    [
+        Step::List(ListRows::new(index, meta.unbounded), order),
+        Step::Delta(delta.into_iter(), order),
+        Step::Within(Box::new(Within::new(query, segments(index, meta), radius))),
+    ]
+    .into()
 }
 
 /// All rows that have a vector, but for those of the list of NaN, as equals.

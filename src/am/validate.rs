@@ -5,13 +5,20 @@ use std::ffi::{c_char, CStr};
 use pgrx::prelude::*;
 use pgrx::{pg_sys, PgSqlErrorCode};
 
-use super::opclass::{metric_of, DISTANCE_STRATEGY, METRIC_PROC};
+use bkd::Metric;
+
+use super::opclass::{
+    family_members, family_operators, metric_of, within_strategy, DISTANCE_STRATEGY, METRIC_PROC,
+};
 
 /// `pg_amop.amoppurpose` of an operator for ORDER BY.
 const PURPOSE_ORDER: c_char = b'o' as c_char;
 
+/// `pg_amop.amoppurpose` of an operator for conditions.
+const PURPOSE_SEARCH: c_char = b's' as c_char;
+
 /// `amvalidate`: an operator class is one distance operator that returns `float8`, for ORDER BY, and one support function
-/// that names a metric.
+/// that names a metric. There may be an operator for what is within a distance.
 ///
 /// # Safety
 /// Called by Postgres.
@@ -82,22 +89,31 @@ impl OpClass {
     }
 
     fn check_operators(&self, problems: &mut Vec<String>) {
-        let operators: Vec<pg_sys::FormData_pg_amop> =
-            family_members(pg_sys::SysCacheIdentifier::AMOPSTRATEGY, self.family);
+        let metric = self.metric();
+        let operators = family_operators(self.family);
         for operator in &operators {
             let name = operator_name(operator.amopopr);
-            if operator.amopstrategy != DISTANCE_STRATEGY as i16 {
+            let orders = operator.amopstrategy == DISTANCE_STRATEGY as i16;
+            let searches =
+                metric.is_some_and(|metric| operator.amopstrategy == within_strategy(metric) as i16);
+            if !orders && !searches {
                 problems.push(format!(
                     "contains operator {name} with invalid strategy number {}",
                     operator.amopstrategy
                 ));
             }
-            if operator.amoppurpose != PURPOSE_ORDER {
+            if orders && operator.amoppurpose != PURPOSE_ORDER {
                 problems.push(format!("contains operator {name}, which is not FOR ORDER BY"));
             }
+            if searches && operator.amoppurpose != PURPOSE_SEARCH {
+                problems.push(format!("contains operator {name}, which is not FOR SEARCH"));
+            }
+            let same_types = operator.amoplefttype == operator.amoprighttype;
             // SAFETY: a catalog lookup.
             let result = unsafe { pg_sys::get_op_rettype(operator.amopopr) };
-            if operator.amoplefttype != operator.amoprighttype || result != pg_sys::FLOAT8OID {
+            if (same_types, result)
+                != if searches { (false, pg_sys::BOOLOID) } else { (true, pg_sys::FLOAT8OID) }
+            {
                 problems.push(format!("contains operator {name} with wrong signature"));
             }
         }
@@ -106,6 +122,17 @@ impl OpClass {
         }) {
             problems.push(format!("is missing operator {DISTANCE_STRATEGY}"));
         }
+    }
+
+    /// What the support function names, if it is there and sound.
+    fn metric(&self) -> Option<Metric> {
+        let procedures: Vec<pg_sys::FormData_pg_amproc> =
+            family_members(pg_sys::SysCacheIdentifier::AMPROCNUM, self.family);
+        let sound = |procedure: &&pg_sys::FormData_pg_amproc| {
+            procedure.amprocnum == METRIC_PROC as i16 && is_metric_signature(procedure.amproc)
+        };
+        // SAFETY: the signature was just checked.
+        procedures.iter().find(sound).and_then(|procedure| unsafe { metric_of(procedure.amproc) })
     }
 
     fn check_procedures(&self, problems: &mut Vec<String>) {
@@ -133,20 +160,6 @@ impl OpClass {
         }) {
             problems.push(format!("is missing support function {METRIC_PROC}"));
         }
-    }
-}
-
-/// Rows of pg_amop or pg_amproc that belong to a family.
-fn family_members<T: Copy>(cache: pg_sys::SysCacheIdentifier::Type, family: pg_sys::Oid) -> Vec<T> {
-    let none = pg_sys::Datum::from(0);
-    // SAFETY: both caches have the family as their first key, and `T` is the row type of the cache.
-    unsafe {
-        let list = pg_sys::SearchSysCacheList(cache as i32, 1, family.into(), none, none);
-        let members = (*list).members.as_slice((*list).n_members as usize);
-        let rows =
-            members.iter().map(|&member| *pg_sys::GETSTRUCT(&raw mut (*member).tuple).cast::<T>()).collect();
-        pg_sys::ReleaseCatCacheList(list);
-        rows
     }
 }
 

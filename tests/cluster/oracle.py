@@ -137,6 +137,45 @@ def compare_lateral(
         check(answer, whole[outer_id], f"the nearest of row {outer_id} by {limited}", limit)
 
 
+WITHIN = {
+    "vector_l2_ops": "l2_within",
+    "vector_cosine_ops": "cosine_within",
+    "vector_ip_ops": "negative_inner_product_within",
+}
+
+
+def compare_within(
+    connection: psycopg.Connection, opclass: str, target: numpy.ndarray, radius: float, index: str
+) -> list[int]:
+    """Asserts that all plans find the same rows within a radius, and returns them."""
+    parameters = {"target": target, "radius": radius}
+    condition = f"{WITHIN[opclass]}(embedding, %(target)s, %(radius)s)"
+    distance = f"embedding {OPERATORS[opclass]} %(target)s"
+    plain = f"SELECT id FROM items WHERE {condition} ORDER BY id"
+    ordered = f"SELECT id, ({distance})::text FROM items WHERE {condition} ORDER BY {distance}"
+
+    def ask(text: str, settings: dict[str, str], method: str) -> list[tuple]:
+        with planned(connection, {"enable_sort": "on", **settings}):
+            plan = plan_of(connection, text, parameters)
+            assert (method, index) in {(node["Node Type"], node.get("Index Name")) for node in plan}, plan
+            return connection.execute(text, parameters).fetchall()
+
+    with planned(connection, SEQUENTIALLY):
+        assert {"Seq Scan"} & {node["Node Type"] for node in plan_of(connection, plain, parameters)}
+        expected = connection.execute(plain, parameters).fetchall()
+        whole = normalised(connection.execute(ordered, parameters))
+    off = {"enable_seqscan": "off", "enable_indexscan": "off", "enable_bitmapscan": "off"}
+    for settings, method in (
+        ({**off, "enable_bitmapscan": "on"}, "Bitmap Index Scan"),
+        ({**off, "enable_indexscan": "on"}, "Index Scan"),
+    ):
+        if (answer := ask(plain, settings, method)) != expected:
+            raise Different(f"{method}: {len(answer)} rows in place of {len(expected)}: {plain} {parameters}")
+    answer = normalised(ask(ordered, {**THROUGH_INDEX, "enable_sort": "off"}, "Index Scan"))
+    check(answer, whole, f"{ordered} {parameters}")
+    return [id for (id,) in expected]
+
+
 def compare_size(connection: psycopg.Connection, *indexes: str) -> None:
     """Asserts that after VACUUM the indexes have every row of `items` once, and no other."""
     deadline = time.monotonic() + 30

@@ -25,6 +25,7 @@ from oracle import (
     compare_lateral,
     compare_prepared,
     compare_size,
+    compare_within,
     plan_of,
 )
 from pgcluster import Cluster
@@ -144,8 +145,9 @@ class Case:
             self.ask_for_null,
             self.ask_with_join,
             self.ask_for_other_dims,
+            self.ask_within,
         ]
-        weights = numpy.array([6, 2, 2, 2, 2, 1, 1, 1], float)
+        weights = numpy.array([6, 2, 2, 2, 2, 1, 1, 1, 3], float)
         kind = kinds[self.rng.choice(len(kinds), p=weights / weights.sum())]
         self.steps.append(kind.__name__)
         kind(session)
@@ -176,6 +178,17 @@ class Case:
     def ask_with_join(self, session: psycopg.Connection) -> None:
         join = "items JOIN (SELECT generate_series(0, 9, 2) AS label) even USING (label)"
         compare(session, self.question(table=join, condition="true"), "items_index")
+
+    def ask_within(self, session: psycopg.Connection) -> None:
+        """Within a radius that is often exactly the distance of a row."""
+        target = self.target()
+        distances = session.execute(
+            f"SELECT embedding {self.operator} %s FROM items WHERE embedding IS NOT NULL", (target,)
+        ).fetchall()
+        radii = [0.0, -1.0, float("inf"), float("-inf"), float("nan"), self.rng.normal()]
+        radii += [distances[at][0] for at in self.rng.integers(len(distances), size=20)] if distances else []
+        radius = float(radii[self.rng.integers(len(radii))])
+        compare_within(session, self.opclass, target, radius, "items_index")
 
     def ask_for_other_dims(self, session: psycopg.Connection) -> None:
         """Refused in the same words, with and without the index."""

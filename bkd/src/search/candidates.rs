@@ -40,30 +40,35 @@ impl Candidate {
 pub(super) struct Candidates {
     heap: BinaryHeap<Candidate>,
     capacity: usize,
+    /// Keys from here on are refused.
+    end: f32,
 }
 
 impl Candidates {
-    pub(super) fn new(capacity: usize) -> Self {
-        Candidates { heap: BinaryHeap::with_capacity(capacity.min(4096)), capacity }
+    pub(super) fn new(capacity: usize, end: f32) -> Self {
+        Candidates { heap: BinaryHeap::with_capacity(capacity.min(4096)), capacity, end }
     }
 
     pub(super) fn is_full(&self) -> bool {
         self.heap.len() >= self.capacity
     }
 
-    /// What a key must be below to matter: infinite until the set is full.
+    /// What a key must be below to matter.
     #[inline]
     pub(super) fn tau(&self) -> f32 {
         match self.heap.peek() {
             Some(last) if self.is_full() => last.key(),
-            _ => f32::INFINITY,
+            _ => self.end,
         }
     }
 
     #[inline]
     pub(super) fn push(&mut self, candidate: Candidate) {
         if !self.is_full() {
-            self.heap.push(candidate);
+            // Infinite keys are below an infinite end: there is none.
+            if candidate.key() < self.end || self.end == f32::INFINITY {
+                self.heap.push(candidate);
+            }
         } else if let Some(mut last) = self.heap.peek_mut() {
             if candidate < *last {
                 *last = candidate;
@@ -86,7 +91,7 @@ mod tests {
     #[test]
     fn keeps_the_smallest_in_order() {
         let keys = [3.0, -1.0, f32::INFINITY, 0.0, -7.5, 1e-40, 2.0];
-        let mut candidates = Candidates::new(4);
+        let mut candidates = Candidates::new(4, f32::INFINITY);
         for (ordinal, &key) in keys.iter().enumerate() {
             assert_eq!(Candidate::new(key, 0, 0).key(), key);
             candidates.push(Candidate::new(key, 0, ordinal as u32));
@@ -94,5 +99,13 @@ mod tests {
         assert_eq!(candidates.tau(), 1e-40);
         let kept: Vec<f32> = candidates.into_descending().iter().map(|c| c.key()).collect();
         assert_eq!(kept, [1e-40, 0.0, -1.0, -7.5]);
+
+        let mut candidates = Candidates::new(4, 2.0);
+        keys.iter().for_each(|&key| candidates.push(Candidate::new(key, 0, 0)));
+        assert_eq!(candidates.tau(), 1e-40);
+        let mut candidates = Candidates::new(10, 2.0);
+        keys.iter().for_each(|&key| candidates.push(Candidate::new(key, 0, 0)));
+        assert_eq!((candidates.tau(), candidates.is_full()), (2.0, false));
+        assert_eq!(candidates.into_descending().len(), 4);
     }
 }

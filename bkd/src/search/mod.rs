@@ -10,6 +10,7 @@ mod everything;
 mod leaf;
 mod rank;
 mod stream;
+mod within;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use leaf::LeafScan;
 pub(crate) use rank::{invisible, projection_error, vanished, ORTHONORMALITY};
 use rank::{rank, RankedLeaf};
 pub(crate) use stream::{Coarse, Fine, Stream};
+pub use within::Within;
 
 use crate::layout::{tids, PageKind};
 use crate::{PageRead, Query, Result, Segment, Tid};
@@ -54,6 +56,20 @@ pub struct ScanStats {
     pub passes: u64,
 }
 
+impl ScanStats {
+    /// Of a search that has not begun.
+    fn of<S>(query: &Query, segments: &[(Arc<Segment>, S)]) -> Self {
+        for (segment, _) in segments {
+            assert_eq!((segment.dims(), segment.directory().metric), (query.dims(), query.metric()));
+        }
+        ScanStats {
+            segments: segments.len() as u64,
+            leaves: segments.iter().map(|(segment, _)| segment.leaves() as u64).sum(),
+            ..ScanStats::default()
+        }
+    }
+}
+
 /// Capacity of the first pass if the caller expects no more. Small: tau gets tight, and few vectors reach the fine plane
 /// (on a million uniform vectors of 64 dimensions 850, where a capacity of 64 lets 2,500 pass).
 const FIRST_CAPACITY: usize = 16;
@@ -78,6 +94,8 @@ pub struct Search<S> {
     pending: Vec<Candidate>,
     /// No row that is not pending has a key below this.
     watermark: f32,
+    /// Rows with keys from here on are not wanted.
+    end: f32,
     /// Rows handed over or pending, as a bit a vector; made when a second pass is needed. The last is the delta's.
     seen: Vec<Vec<u64>>,
     capacity: usize,
@@ -92,15 +110,7 @@ impl<S: PageRead> Search<S> {
     /// # Panics
     /// If a segment's dimensions or metric are not the query's.
     pub fn new(query: Query, segments: Vec<(Arc<Segment>, S)>, delta: Vec<(f32, Tid)>) -> Self {
-        for (segment, _) in &segments {
-            assert_eq!((segment.dims(), segment.directory().metric), (query.dims(), query.metric()));
-        }
-        let stats = ScanStats {
-            segments: segments.len() as u64,
-            leaves: segments.iter().map(|(segment, _)| segment.leaves() as u64).sum(),
-            delta: delta.len() as u64,
-            ..ScanStats::default()
-        };
+        let stats = ScanStats { delta: delta.len() as u64, ..ScanStats::of(&query, &segments) };
         Search {
             scan: LeafScan::new(&query),
             query,
@@ -109,6 +119,7 @@ impl<S: PageRead> Search<S> {
             leaves: Vec::new(),
             pending: Vec::new(),
             watermark: f32::NEG_INFINITY,
+            end: f32::INFINITY,
             seen: Vec::new(),
             capacity: FIRST_CAPACITY,
             exhausted: false,
@@ -119,6 +130,11 @@ impl<S: PageRead> Search<S> {
     /// How many rows the caller is likely to want: a hint for the size of the first pass.
     pub fn expect(&mut self, rows: usize) {
         self.capacity = rows.saturating_add(rows / 4).clamp(FIRST_CAPACITY, MAX_CAPACITY);
+    }
+
+    /// Leaves out rows for which the SQL operator certainly returns more than `value`.
+    pub fn stop_after(&mut self, value: f64) {
+        self.end = self.query.end_of(value);
     }
 
     /// The next row in ascending order of bounds. `check` is called now and then, with no page held.
@@ -164,7 +180,7 @@ impl<S: PageRead> Search<S> {
                 rank(&self.query, segment, source as u32, &mut self.leaves);
             }
         }
-        let mut candidates = Candidates::new(self.capacity);
+        let mut candidates = Candidates::new(self.capacity, self.end);
         for (ordinal, &(key, _)) in self.delta.iter().enumerate() {
             if !is_seen(&self.seen, self.segments.len(), ordinal as u32) {
                 candidates.push(Candidate::new(key, DELTA, ordinal as u32));

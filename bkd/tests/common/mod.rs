@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bkd::layout::{tids, PageKind, Payload};
 use bkd::{
     build, prepare, Axes, BuildOptions, Directory, Everything, Extent, Input, MemStore, Metric, PageRead,
-    PageSink, Placement, Progress, Query, Search, Segment, Tid,
+    PageSink, Placement, Progress, Query, Search, Segment, Tid, Within,
 };
 use proptest::prelude::*;
 
@@ -157,6 +157,17 @@ impl Index {
     pub fn search(&self, query: &Query) -> Search<&MemStore> {
         let delta = self.delta.iter().map(|(vector, tid)| (query.exact().key(vector), *tid)).collect();
         Search::new(query.clone(), self.stores(), delta)
+    }
+
+    /// Row addresses of all that may be at this value or less; of the delta by key, as an access method does it.
+    pub fn within(&self, query: &Query, value: f64) -> Vec<Tid> {
+        let mut rows = Within::new(query.clone(), self.stores(), value);
+        let mut found: Vec<Tid> = std::iter::from_fn(|| rows.next(&mut || ()).unwrap()).collect();
+        let end = query.end_of(value);
+        let in_delta =
+            self.delta.iter().filter(|(vector, tid)| !tid.is_dead() && query.exact().key(vector) < end);
+        found.extend(in_delta.map(|(_, tid)| *tid));
+        found
     }
 
     pub fn everything(&self) -> Everything<&MemStore> {

@@ -140,6 +140,7 @@ SET enable_seqscan = off;
 SELECT * FROM kdtree_last_scan();
 
 -- scans are counted
+SELECT count(*) FROM (SELECT id FROM items ORDER BY v <-> '[0,0,0,0,0,0,0,0]' LIMIT 1) nearest;
 SELECT pg_stat_force_next_flush();
 SELECT idx_scan > 0 FROM pg_stat_user_indexes WHERE indexrelname = 'items_v';
 

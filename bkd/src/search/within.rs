@@ -1,0 +1,110 @@
+//! All rows within a distance, in no order.
+
+use std::sync::Arc;
+
+use super::leaf::LeafScan;
+use super::rank::{rank, RankedLeaf};
+use super::stream::Stream;
+use super::{ScanStats, CHECK_EVERY};
+use crate::layout::{tids, PageKind};
+use crate::{PageRead, Query, Result, Segment, Tid};
+
+/// The rows of segments for which the SQL operator may return a given value or less, leaf by leaf.
+///
+/// Rows that are clearly beyond are left out; of the others only their vectors can tell.
+pub struct Within<S> {
+    query: Query,
+    segments: Vec<(Arc<Segment>, S)>,
+    /// Vectors with keys below this are within.
+    end: f32,
+    /// Leaves that are left to visit, the next one last; filled by the first call.
+    leaves: Vec<RankedLeaf>,
+    pending: Vec<Tid>,
+    scan: LeafScan,
+    stats: ScanStats,
+}
+
+impl<S: PageRead> Within<S> {
+    /// Starts a search for rows at `value` or less; nothing is read before the first [`Within::next`].
+    ///
+    /// # Panics
+    /// If a segment's dimensions or metric are not the query's.
+    pub fn new(query: Query, segments: Vec<(Arc<Segment>, S)>, value: f64) -> Self {
+        let stats = ScanStats::of(&query, &segments);
+        let end = query.end_of(value);
+        Within {
+            scan: LeafScan::new(&query),
+            query,
+            segments,
+            end,
+            leaves: Vec::new(),
+            pending: Vec::new(),
+            stats,
+        }
+    }
+
+    /// The next row. `check` is called now and then, with no page held.
+    ///
+    /// # Errors
+    /// [`crate::Error::Corrupt`] if a page is not what it should be.
+    pub fn next(&mut self, check: &mut dyn FnMut()) -> Result<Option<Tid>> {
+        if self.stats.passes == 0 {
+            self.stats.passes = 1;
+            self.rank();
+        }
+        loop {
+            if let Some(tid) = self.pending.pop() {
+                self.stats.rows += 1;
+                return Ok(Some(tid));
+            }
+            let Some(leaf) = self.leaves.pop() else { return Ok(None) };
+            if self.stats.leaves_visited.is_multiple_of(CHECK_EVERY as u64) {
+                check();
+            }
+            self.visit(leaf)?;
+        }
+    }
+
+    /// What the search did so far.
+    pub fn stats(&self) -> ScanStats {
+        self.stats
+    }
+
+    fn rank(&mut self) {
+        for (source, (segment, _)) in self.segments.iter().enumerate() {
+            rank(&self.query, segment, source as u32, &mut self.leaves);
+        }
+        let reach: Vec<f32> =
+            self.segments.iter().map(|(segment, _)| self.scan.raw(segment, self.end)).collect();
+        self.leaves.retain(|leaf| leaf.bound <= reach[leaf.source as usize]);
+        self.leaves.reverse();
+    }
+
+    fn visit(&mut self, leaf: RankedLeaf) -> Result<()> {
+        let (segment, store) = &self.segments[leaf.source as usize];
+        let mut found = Vec::new();
+        let mut stream = Stream::new(segment, store);
+        let offer = |_, ordinal| {
+            found.push(ordinal);
+            self.end
+        };
+        self.stats.fine += self.scan.scan(segment, &mut stream, leaf.leaf as usize, self.end, offer)?;
+        self.stats.leaves_visited += 1;
+        self.stats.coarse += u64::from(leaf.vectors);
+        drop(stream);
+        // Ordinals ascend, so one page after the other is read.
+        let mut page = None;
+        for ordinal in found {
+            let (sequence, slot) = segment.tid_position(ordinal);
+            if page.as_ref().is_none_or(|(held, _)| *held != sequence) {
+                drop(page.take());
+                page = Some((sequence, store.page(PageKind::Tids, sequence)?));
+            }
+            let tid = tids::get(&page.as_ref().expect("just read").1, slot);
+            if !tid.is_dead() {
+                self.pending.push(tid);
+            }
+        }
+        Ok(())
+    }
+}
