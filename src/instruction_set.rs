@@ -8,7 +8,7 @@ use std::ffi::{c_int, c_void};
 use pgrx::guc::{GucEnum, PostgresGucEnum};
 use pgrx::{pg_guard, pg_sys, GucContext, GucFlags, GucRegistry, GucSetting};
 
-use crate::types::vector::kernels;
+use crate::types::kernels;
 
 /// An upper limit to the instructions used, in ascending order; the default is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, PostgresGucEnum)]
@@ -57,7 +57,10 @@ unsafe extern "C-unwind" fn check(
     // SAFETY: a check hook is called with the value to be checked.
     let wanted = InstructionSet::from_ordinal(unsafe { *value });
     wanted == InstructionSet::Auto
-        || bkd::instruction_sets().iter().chain(&kernels::instruction_sets()).any(|name| of(name) == wanted)
+        || [bkd::instruction_sets(), kernels::instruction_sets(), kernels::bits::instruction_sets()]
+            .iter()
+            .flatten()
+            .any(|name| of(name) == wanted)
 }
 
 #[pg_guard]
@@ -67,7 +70,8 @@ unsafe extern "C-unwind" fn assign(value: c_int, _extra: *mut c_void) {
         sets.into_iter().rfind(|name| of(name) <= limit).expect("the portable set is everywhere")
     };
     let chosen = bkd::use_instruction_set(best(bkd::instruction_sets()))
-        && kernels::use_instruction_set(best(kernels::instruction_sets()));
+        && kernels::use_instruction_set(best(kernels::instruction_sets()))
+        && kernels::bits::use_instruction_set(best(kernels::bits::instruction_sets()));
     debug_assert!(chosen, "these are sets that the machine has");
 }
 

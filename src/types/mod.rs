@@ -1,9 +1,18 @@
 //! The SQL types and everything that is defined on them.
 //!
-//! The SQL side of every function here is written by hand, in `sql/vector.sql`; the symbol behind a Rust function `f`
-//! is `f_wrapper`.
+//! `vector` and `halfvec` are [`dense`], and share all code but their SQL functions; `sparsevec` is a type of its own; of
+//! Postgres' type `bit` there are distances. The SQL side of every function here is written by hand, in
+//! `sql/vector--0.8.6.sql`; the symbol behind a Rust function `f` is `f_wrapper`.
 
 mod array;
-mod bits;
+mod bit;
+mod compare;
+mod dense;
 pub mod error;
+mod function;
+mod halfvec;
+pub mod kernels;
+mod message;
+mod sparsevec;
+mod typmod;
 pub mod vector;

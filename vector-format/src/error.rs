@@ -1,16 +1,15 @@
 //! Why bytes are not a vector. The texts are what the SQL errors say; their SQLSTATEs are the extension's business.
 
-use std::fmt;
-
-use crate::MAX_DIMS;
-
-/// Why bytes are not a vector, or not one that belongs here.
+/// Why bytes are not a vector of some type, or not one that belongs here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// It has no elements.
+    /// It has no dimensions.
     NoDimensions,
-    /// It has more than [`MAX_DIMS`] elements.
-    TooManyDimensions,
+    /// It has more dimensions than its type allows.
+    TooManyDimensions {
+        /// What the type allows.
+        most: usize,
+    },
     /// It has other dimensions than the column.
     OtherDimensions {
         /// Dimensions of the column.
@@ -22,7 +21,7 @@ pub enum Error {
     Nan,
     /// An element is infinite.
     Infinite,
-    /// An element, as it was written, is beyond what single precision can hold.
+    /// An element, as it was written, is beyond what its type can hold.
     OutOfRange(String),
     /// The text has another form than that of a vector.
     Syntax {
@@ -32,12 +31,59 @@ pub enum Error {
         expected: String,
     },
     /// The field of the binary form that must be zero is not.
-    Unused(i16),
+    Unused(i32),
     /// The binary form ends before the vector does.
     Truncated,
+    /// A sparse vector stores more elements than its type allows.
+    TooManyElements {
+        /// What the type allows.
+        most: usize,
+    },
+    /// A sparse vector stores a negative number of elements.
+    NegativeElements,
+    /// A sparse vector stores more elements than it has dimensions.
+    MoreElementsThanDimensions,
+    /// An element's index is below the first or above the last.
+    IndexOutOfBounds,
+    /// An index comes before one that is smaller.
+    UnsortedIndices,
+    /// An index comes twice.
+    DuplicateIndices,
+    /// The binary form stores a zero.
+    StoredZero,
 }
 
 impl Error {
+    /// The message of the SQL error for a value of this type.
+    pub fn message(&self, type_name: &str) -> String {
+        match self {
+            Error::NoDimensions => format!("{type_name} must have at least 1 dimension"),
+            Error::TooManyDimensions { most } => {
+                format!("{type_name} cannot have more than {most} dimensions")
+            }
+            Error::OtherDimensions { expected, found } => {
+                format!("expected {expected} dimensions, not {found}")
+            }
+            Error::Nan => format!("NaN not allowed in {type_name}"),
+            Error::Infinite => format!("infinite value not allowed in {type_name}"),
+            Error::OutOfRange(token) => format!("\"{token}\" is out of range for type {type_name}"),
+            Error::Syntax { text, .. } => format!("invalid input syntax for type {type_name}: \"{text}\""),
+            Error::Unused(value) => format!("expected unused to be 0, not {value}"),
+            Error::Truncated => "insufficient data left in message".into(),
+            Error::TooManyElements { most } => {
+                format!("{type_name} cannot have more than {most} non-zero elements")
+            }
+            Error::NegativeElements => format!("{type_name} cannot have negative number of elements"),
+            Error::MoreElementsThanDimensions => {
+                format!("{type_name} cannot have more elements than dimensions")
+            }
+            Error::IndexOutOfBounds => format!("{type_name} index out of bounds"),
+            Error::UnsortedIndices => format!("{type_name} indices must be in ascending order"),
+            Error::DuplicateIndices => format!("{type_name} indices must not contain duplicates"),
+            Error::StoredZero => format!("binary representation of {type_name} cannot contain zero values"),
+        }
+    }
+
     /// More than the message says, if there is more.
     pub fn detail(&self) -> Option<&str> {
         match self {
@@ -46,23 +92,3 @@ impl Error {
         }
     }
 }
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::NoDimensions => write!(f, "vector must have at least 1 dimension"),
-            Error::TooManyDimensions => write!(f, "vector cannot have more than {MAX_DIMS} dimensions"),
-            Error::OtherDimensions { expected, found } => {
-                write!(f, "expected {expected} dimensions, not {found}")
-            }
-            Error::Nan => write!(f, "NaN not allowed in vector"),
-            Error::Infinite => write!(f, "infinite value not allowed in vector"),
-            Error::OutOfRange(token) => write!(f, "\"{token}\" is out of range for type vector"),
-            Error::Syntax { text, .. } => write!(f, "invalid input syntax for type vector: \"{text}\""),
-            Error::Unused(value) => write!(f, "expected unused to be 0, not {value}"),
-            Error::Truncated => write!(f, "insufficient data left in message"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}

@@ -1,135 +1,54 @@
-//! Text form: `[1,2.5,-3]`.
+//! Text form of dense vectors: `[1,2.5,-3]`.
 //!
 //! Elements are read as `real` is: decimal or hexadecimal, with sign and exponent, whitespace around them, correctly
 //! rounded; too small becomes zero, too large is an error.
 
-use std::ffi::CString;
+use crate::reader::Reader;
+use crate::{check_dims, Element, Error, MAX_DIMS};
 
-use crate::{check_dims, check_element, Error, MAX_DIMS};
-
-/// The elements that `text` spells, 1 to [`MAX_DIMS`] finite numbers.
+/// The elements that `text` spells, 1 to [`MAX_DIMS`] finite numbers. Those of less than single precision are rounded
+/// twice, to single precision first.
 ///
 /// # Errors
 /// [`Error::Syntax`] and all that can be wrong with dimensions and elements.
-pub fn parse(text: &[u8]) -> Result<Vec<f32>, Error> {
-    let mut reader = Reader { text, at: 0 };
-    let elements = reader.vector()?;
+pub fn parse<E: Element>(text: &[u8]) -> Result<Vec<E>, Error> {
+    let mut reader = Reader::new(text);
+    let elements = dense(&mut reader)?;
     check_dims(elements.len())?;
     Ok(elements)
 }
 
-/// A cursor on the text of a vector.
-struct Reader<'a> {
-    text: &'a [u8],
-    at: usize,
-}
-
-impl Reader<'_> {
-    /// Reads all of the text.
-    fn vector(&mut self) -> Result<Vec<f32>, Error> {
-        self.skip_whitespace();
-        if !self.take(b'[') {
-            return Err(self.invalid("A vector starts with \"[\"."));
-        }
-        let commas = self.text.iter().filter(|&&byte| byte == b',').count();
-        let mut elements = Vec::with_capacity(commas.min(MAX_DIMS) + 1);
-        self.skip_whitespace();
-        if !self.take(b']') {
-            loop {
-                if elements.len() == MAX_DIMS {
-                    return Err(Error::TooManyDimensions);
-                }
-                elements.push(self.element()?);
-                if self.take(b']') {
-                    break;
-                }
-                if !self.take(b',') {
-                    return Err(self.invalid(format!("Expected \",\" or \"]\" {}.", self.place())));
-                }
+/// Reads all of the text.
+fn dense<E: Element>(reader: &mut Reader) -> Result<Vec<E>, Error> {
+    reader.skip_whitespace();
+    if !reader.take(b'[') {
+        return Err(reader.invalid("A vector starts with \"[\"."));
+    }
+    let commas = reader.text().iter().filter(|&&byte| byte == b',').count();
+    let mut elements = Vec::with_capacity(commas.min(MAX_DIMS) + 1);
+    reader.skip_whitespace();
+    if !reader.take(b']') {
+        loop {
+            if elements.len() == MAX_DIMS {
+                return Err(Error::TooManyDimensions { most: MAX_DIMS });
+            }
+            elements.push(reader.number([b',', b']'])?.value);
+            if reader.take(b']') {
+                break;
+            }
+            if !reader.take(b',') {
+                return Err(reader.invalid(format!("Expected \",\" or \"]\" {}.", reader.place())));
             }
         }
-        self.skip_whitespace();
-        if self.at < self.text.len() {
-            let place = self.place();
-            return Err(
-                self.invalid(format!("Nothing may follow the closing \"]\", but something does {place}."))
-            );
-        }
-        Ok(elements)
     }
-
-    /// Reads a number and the whitespace around it.
-    fn element(&mut self) -> Result<f32, Error> {
-        self.skip_whitespace();
-        let rest = &self.text[self.at..];
-        let length = rest
-            .iter()
-            .position(|&byte| matches!(byte, b',' | b']') || is_whitespace(byte))
-            .unwrap_or(rest.len());
-        let token = &rest[..length];
-        let Some(value) = number(token) else {
-            return Err(self.invalid(format!("Expected a number {}.", self.place())));
-        };
-        if value.is_infinite() && !names_infinity(token) {
-            return Err(Error::OutOfRange(String::from_utf8_lossy(token).into_owned()));
-        }
-        check_element(value)?;
-        self.at += length;
-        self.skip_whitespace();
-        Ok(value)
+    reader.skip_whitespace();
+    if !reader.is_at_end() {
+        let place = reader.place();
+        return Err(
+            reader.invalid(format!("Nothing may follow the closing \"]\", but something does {place}."))
+        );
     }
-
-    fn skip_whitespace(&mut self) {
-        while self.text.get(self.at).is_some_and(|&byte| is_whitespace(byte)) {
-            self.at += 1;
-        }
-    }
-
-    /// Goes past `byte` if it comes next.
-    fn take(&mut self, byte: u8) -> bool {
-        let found = self.text.get(self.at) == Some(&byte);
-        self.at += usize::from(found);
-        found
-    }
-
-    /// Where the reader stands, for an error's DETAIL.
-    fn place(&self) -> String {
-        if self.at == self.text.len() {
-            return "at the end of the input".into();
-        }
-        let character = String::from_utf8_lossy(&self.text[..self.at]).chars().count() + 1;
-        format!("at character {character}")
-    }
-
-    #[cold]
-    fn invalid(&self, expected: impl Into<String>) -> Error {
-        Error::Syntax { text: String::from_utf8_lossy(self.text).into_owned(), expected: expected.into() }
-    }
-}
-
-/// What C's `isspace` says in the C locale.
-fn is_whitespace(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t'..=b'\r')
-}
-
-/// The number that `token` spells, correctly rounded, if it spells one.
-fn number(token: &[u8]) -> Option<f32> {
-    std::str::from_utf8(token).ok()?.parse().ok().or_else(|| number_in_c(token))
-}
-
-/// What only C's `strtof` reads as a number: hexadecimal, and NaN with a payload.
-#[cold]
-fn number_in_c(token: &[u8]) -> Option<f32> {
-    let token = CString::new(token).ok().filter(|token| !token.is_empty())?;
-    let mut end = std::ptr::null_mut();
-    // SAFETY: the token is terminated, and `end` comes back pointing into it or at its terminator.
-    let (value, rest) = unsafe { (libc::strtof(token.as_ptr(), &mut end), *end) };
-    (rest == 0).then_some(value)
-}
-
-/// Whether `token`, read as an infinite number, spells infinity rather than digits.
-fn names_infinity(token: &[u8]) -> bool {
-    token.iter().any(|byte| byte.eq_ignore_ascii_case(&b'n'))
+    Ok(elements)
 }
 
 #[cfg(test)]
@@ -137,9 +56,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::f16;
 
     fn detail(text: &str) -> String {
-        match parse(text.as_bytes()) {
+        match parse::<f32>(text.as_bytes()) {
             Err(error @ Error::Syntax { .. }) => error.detail().expect("a syntax error has one").into(),
             other => panic!("{text:?} gives {other:?}"),
         }
@@ -166,34 +86,56 @@ mod tests {
             detail("[1]]"),
             "Nothing may follow the closing \"]\", but something does at character 4."
         );
-        assert!(matches!(parse(b"[1\xff]"), Err(Error::Syntax { .. })));
-        assert!(matches!(parse(b"[1\0]"), Err(Error::Syntax { .. })));
+        assert!(matches!(parse::<f32>(b"[1\xff]"), Err(Error::Syntax { .. })));
+        assert!(matches!(parse::<f32>(b"[1\0]"), Err(Error::Syntax { .. })));
     }
 
     #[test]
     fn keeps_the_limits() {
-        assert_eq!(parse(b"[]"), Err(Error::NoDimensions));
+        assert_eq!(parse::<f32>(b"[]"), Err(Error::NoDimensions));
         let ones = |count: usize| format!("[1{}]", ",1".repeat(count - 1));
-        assert_eq!(parse(ones(MAX_DIMS).as_bytes()).unwrap().len(), MAX_DIMS);
-        assert_eq!(parse(ones(MAX_DIMS + 1).as_bytes()), Err(Error::TooManyDimensions));
+        assert_eq!(parse::<f32>(ones(MAX_DIMS).as_bytes()).unwrap().len(), MAX_DIMS);
+        let too_many = Err(Error::TooManyDimensions { most: MAX_DIMS });
+        assert_eq!(parse::<f32>(ones(MAX_DIMS + 1).as_bytes()), too_many);
         for nan in ["nan", "-NaN", "nan(1)"] {
-            assert_eq!(parse(format!("[{nan}]").as_bytes()), Err(Error::Nan), "{nan}");
+            assert_eq!(parse::<f32>(format!("[{nan}]").as_bytes()), Err(Error::Nan), "{nan}");
         }
         for infinity in ["inf", "-Infinity", "+INF"] {
-            assert_eq!(parse(format!("[{infinity}]").as_bytes()), Err(Error::Infinite), "{infinity}");
+            assert_eq!(parse::<f32>(format!("[{infinity}]").as_bytes()), Err(Error::Infinite), "{infinity}");
         }
         for large in ["1e39", "-3.4028236e38", "0x1p128", "1e999999999999"] {
-            assert_eq!(parse(format!("[{large}]").as_bytes()), Err(Error::OutOfRange(large.into())));
+            assert_eq!(parse::<f32>(format!("[{large}]").as_bytes()), Err(Error::OutOfRange(large.into())));
         }
     }
 
+    #[test]
+    fn rounds_to_half_precision() {
+        let text = "[65504,65519.99,-65519.99,6e-8,2.98e-8,3e-8,0.1,2049,2051]";
+        let expected =
+            [65504.0, 65504.0, -65504.0, 5.9604645e-8, 0.0, 5.9604645e-8, 0.099975586, 2048.0, 2052.0];
+        let read: Vec<f32> = parse::<f16>(text.as_bytes()).unwrap().into_iter().map(f32::from).collect();
+        assert_eq!(read, expected);
+        for large in ["65520", "-1e5", "1e39", "0x1p16"] {
+            assert_eq!(parse::<f16>(format!("[{large}]").as_bytes()), Err(Error::OutOfRange(large.into())));
+        }
+        assert_eq!(parse::<f16>(b"[inf]"), Err(Error::Infinite));
+    }
+
     proptest! {
+        #[test]
+        fn reads_every_finite_half(bits: u16) {
+            let value = f16::from_bits(bits);
+            prop_assume!(value.is_finite());
+            let read = parse::<f16>(format!("[{value}]").as_bytes()).unwrap();
+            prop_assert_eq!(read[0].to_bits(), bits, "{}", value);
+        }
+
         #[test]
         fn reads_every_finite_number(bits: u32) {
             let value = f32::from_bits(bits);
             prop_assume!(value.is_finite());
             for text in [format!("[{value}]"), format!("[{value:e}]")] {
-                let read = parse(text.as_bytes()).unwrap();
+                let read = parse::<f32>(text.as_bytes()).unwrap();
                 prop_assert_eq!(read[0].to_bits(), bits, "{}", text);
             }
         }

@@ -6,6 +6,8 @@
 //! The methods of the SIMD implementations are safe to call only where their instructions exist. They are inlined into
 //! the kernels, and a kernel is reached only through [`super::Kernels`], which has asked the CPU.
 
+use vector_format::f16;
+
 /// Lanes of a block.
 pub const LANES: usize = 16;
 
@@ -15,6 +17,11 @@ pub trait Lanes: Copy {
     fn zero() -> Self;
     /// Reads a block.
     fn load(from: &[f32; LANES]) -> Self;
+    /// Reads a block of halves, all of them finite.
+    #[inline(always)]
+    fn load_halves(from: &[f16; LANES]) -> Self {
+        Self::load(&from.map(widen))
+    }
     /// Writes the block out.
     fn store(self) -> [f32; LANES];
     /// `self + other`
@@ -25,6 +32,18 @@ pub trait Lanes: Copy {
     fn mul(self, other: Self) -> Self;
     /// `|self|`
     fn abs(self) -> Self;
+}
+
+/// A finite half in single precision, which is exact, in operations that every instruction set has on whole registers.
+#[inline(always)]
+pub fn widen(half: f16) -> f32 {
+    /// What the exponents of the two precisions differ by: 127 - 15.
+    const REBIAS: f32 = f32::from_bits((127 + 112) << 23);
+    let bits = u32::from(half.to_bits());
+    // Exponent and fraction in the places of single precision. As the multiplication rebiases the exponent, it makes normal
+    // numbers of what half precision has as subnormal ones.
+    let magnitude = f32::from_bits((bits & 0x7fff) << 13) * REBIAS;
+    f32::from_bits(magnitude.to_bits() | (bits & 0x8000) << 16)
 }
 
 /// Plain Rust; what the compiler makes of it is up to the target.
@@ -73,7 +92,7 @@ impl Lanes for Portable {
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! lanes_of {
     ($(#[$doc:meta])* $name:ident, $register:ty, $count:literal x $width:literal,
-     $zero:expr, $load:path, $store:path, $add:path, $sub:path, $mul:path, $abs:expr) => {
+     $zero:expr, $load:path, $store:path, $add:path, $sub:path, $mul:path, $abs:expr $(, $widen:expr)?) => {
         $(#[$doc])*
         #[derive(Clone, Copy)]
         pub struct $name([$register; $count]);
@@ -98,6 +117,13 @@ macro_rules! lanes_of {
                 // SAFETY: `$count * $width` is LANES.
                 $name(std::array::from_fn(|i| unsafe { $load(from.as_ptr().add(i * $width)) }))
             }
+            $(
+                #[inline(always)]
+                fn load_halves(from: &[f16; LANES]) -> Self {
+                    // SAFETY: as above.
+                    $name(std::array::from_fn(|i| unsafe { $widen(from.as_ptr().add(i * $width)) }))
+                }
+            )?
             #[inline(always)]
             fn store(self) -> [f32; LANES] {
                 let mut to = [0.0; LANES];
@@ -135,21 +161,23 @@ macro_rules! lanes_of {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Lanes, LANES};
+    use super::{f16, Lanes, LANES};
     use std::arch::x86_64::*;
 
     lanes_of!(
         /// One 512-bit register. Needs AVX-512F.
         Avx512, __m512, 1 x 16,
         _mm512_setzero_ps(), _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_sub_ps, _mm512_mul_ps,
-        _mm512_abs_ps
+        _mm512_abs_ps,
+        |halves: *const f16| _mm512_cvtph_ps(_mm256_loadu_si256(halves.cast()))
     );
 
     lanes_of!(
-        /// Two 256-bit registers. Needs AVX2.
+        /// Two 256-bit registers. Needs AVX2 and F16C.
         Avx2, __m256, 2 x 8,
         _mm256_setzero_ps(), _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_sub_ps, _mm256_mul_ps,
-        |x| _mm256_andnot_ps(_mm256_set1_ps(-0.0), x)
+        |x| _mm256_andnot_ps(_mm256_set1_ps(-0.0), x),
+        |halves: *const f16| _mm256_cvtph_ps(_mm_loadu_si128(halves.cast()))
     );
 
     lanes_of!(

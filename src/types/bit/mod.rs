@@ -1,0 +1,107 @@
+//! Values of Postgres' own type `bit`, and distances between them.
+
+mod distance;
+
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use pgrx::callconv::{BoxRet, FcInfo};
+use pgrx::datum::Datum;
+use pgrx::varlena::{set_varsize_4b, vardata_any, varsize_any_exhdr};
+use pgrx::{impl_sql_translatable, pg_sys, PgSqlErrorCode};
+
+use super::error::raise;
+
+/// The bytes of a `bit` in memory: header and bits.
+#[repr(C)]
+struct RawBits {
+    varlena_header: [u8; 4],
+    bit_count: i32,
+    bits: [u8; 0],
+}
+
+/// A bit string to be returned.
+pub struct BitString(NonNull<RawBits>);
+
+impl BitString {
+    /// A bit string of `bits`, the first one leftmost.
+    pub fn from_bits(bits: impl ExactSizeIterator<Item = bool>) -> BitString {
+        let count = bits.len();
+        let size = size_of::<RawBits>() + count.div_ceil(8);
+        // SAFETY: palloc0 returns `size` zeroed bytes: the header and as many bytes as the bits need, the rest of the
+        // last byte zero, as `bit` wants it.
+        unsafe {
+            let raw = pg_sys::palloc0(size).cast::<RawBits>();
+            set_varsize_4b(raw.cast(), size as i32);
+            (*raw).bit_count = count as i32;
+            let bytes = std::slice::from_raw_parts_mut(raw.add(1).cast::<u8>(), count.div_ceil(8));
+            for (i, _) in bits.enumerate().filter(|&(_, bit)| bit) {
+                bytes[i / 8] |= 0x80 >> (i % 8);
+            }
+            BitString(NonNull::new_unchecked(raw))
+        }
+    }
+}
+
+impl_sql_translatable!(BitString, "bit");
+
+// SAFETY: the datum is a complete bit string.
+unsafe impl BoxRet for BitString {
+    unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
+        // SAFETY: as above.
+        unsafe { fcinfo.return_raw_datum(self.0.as_ptr().into()) }
+    }
+}
+
+/// A bit string argument: decompressed, its length checked. It is read in place, behind a header of one or four bytes.
+pub struct BitsRef<'a> {
+    count: usize,
+    bytes: NonNull<u8>,
+    lifetime: PhantomData<&'a [u8]>,
+}
+
+impl<'a> BitsRef<'a> {
+    /// Reads a datum of type `bit`. Raises `data_corrupted` if the bytes are not those of a bit string.
+    ///
+    /// # Safety
+    /// `datum` points to a readable varlena, which is neither changed nor freed during `'a`.
+    #[inline]
+    pub unsafe fn from_datum(datum: pg_sys::Datum) -> BitsRef<'a> {
+        // SAFETY: the caller vouches for the varlena; its length is checked before what it holds is read.
+        unsafe {
+            let varlena = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr());
+            let (body, length) = (vardata_any(varlena).cast::<u8>(), varsize_any_exhdr(varlena));
+            let Some(bytes) = length.checked_sub(size_of::<i32>()) else { corrupted(length, 0) };
+            let claimed = body.cast::<i32>().read_unaligned();
+            match usize::try_from(claimed) {
+                Ok(count) if count.div_ceil(8) == bytes => BitsRef {
+                    count,
+                    bytes: NonNull::new_unchecked(body.add(size_of::<i32>()).cast_mut()),
+                    lifetime: PhantomData,
+                },
+                _ => corrupted(length, claimed),
+            }
+        }
+    }
+
+    /// The number of bits.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// The bits, eight to a byte; those after the last one are zero.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        // SAFETY: `from_datum` checked that there are so many.
+        unsafe { std::slice::from_raw_parts(self.bytes.as_ptr(), self.count.div_ceil(8)) }
+    }
+}
+
+#[cold]
+fn corrupted(length: usize, claimed: i32) -> ! {
+    raise(
+        PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
+        format!("invalid bit string of {length} bytes that claims {claimed} bits"),
+    )
+}
