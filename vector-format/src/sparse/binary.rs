@@ -6,17 +6,14 @@
 use crate::sparse::{check_dims, check_elements, check_index, Sparse};
 use crate::{check_element, check_expected_dims, Error};
 
-/// Bytes before the indices.
-pub const HEADER: usize = 12;
-
 /// Reads a sparse vector from the start of a message, and returns it with the number of bytes that it took. One of other
 /// dimensions than `expected` is refused before its elements are looked at.
 ///
 /// # Errors
 /// [`Error::Truncated`] if the message has fewer bytes, and all that can be wrong with dimensions, indices and elements.
 pub fn parse(message: &[u8], expected: Option<usize>) -> Result<(Sparse, usize), Error> {
-    let (header, rest) = message.split_first_chunk::<HEADER>().ok_or(Error::Truncated)?;
-    let [dims, count, unused] = [0, 4, 8].map(|at| int4(&header[at..at + 4]));
+    let mut rest = message;
+    let (dims, count, unused) = (next(&mut rest)?, next(&mut rest)?, next(&mut rest)?);
     // A negative number of dimensions is none.
     let dims = dims.max(0) as usize;
     check_dims(dims)?;
@@ -30,24 +27,23 @@ pub fn parse(message: &[u8], expected: Option<usize>) -> Result<(Sparse, usize),
         return Err(Error::Unused(unused));
     }
 
-    let (indices, rest) = rest.split_at_checked(4 * count).ok_or(Error::Truncated)?;
-    let indices: Vec<i32> = indices.chunks_exact(4).map(int4).collect();
+    let mut vector = Sparse { dims, ..Sparse::default() };
     let mut last = None;
-    for &index in &indices {
-        let index = i64::from(index);
-        check_index(index, last, dims)?;
-        last = Some(index);
+    for _ in 0..count {
+        let index = next(&mut rest)?;
+        check_index(index.into(), last, dims)?;
+        last = Some(index.into());
+        vector.indices.push(index);
     }
-
-    let values = rest.get(..4 * count).ok_or(Error::Truncated)?;
-    let values: Vec<f32> = values.chunks_exact(4).map(|bytes| f32::from_bits(int4(bytes) as u32)).collect();
-    for &value in &values {
+    for _ in 0..count {
+        let value = f32::from_bits(next(&mut rest)? as u32);
         check_element(value)?;
         if value == 0.0 {
             return Err(Error::StoredZero);
         }
+        vector.values.push(value);
     }
-    Ok((Sparse { dims, indices, values }, HEADER + 8 * count))
+    Ok((vector, message.len() - rest.len()))
 }
 
 /// The message that [`parse`] reads back.
@@ -55,7 +51,7 @@ pub fn parse(message: &[u8], expected: Option<usize>) -> Result<(Sparse, usize),
 /// # Panics
 /// If there are more dimensions or elements than a sparse vector has.
 pub fn write(dims: usize, indices: &[i32], values: &[f32]) -> Vec<u8> {
-    let mut message = Vec::with_capacity(HEADER + size_of_val(indices) + size_of_val(values));
+    let mut message = Vec::with_capacity(12 + size_of_val(indices) + size_of_val(values));
     let [dims, count] = [dims, indices.len()].map(|number| i32::try_from(number).expect("both have limits"));
     for number in [dims, count, 0].iter().chain(indices) {
         message.extend_from_slice(&number.to_be_bytes());
@@ -66,9 +62,11 @@ pub fn write(dims: usize, indices: &[i32], values: &[f32]) -> Vec<u8> {
     message
 }
 
-/// The big-endian number of four bytes.
-fn int4(bytes: &[u8]) -> i32 {
-    i32::from_be_bytes(bytes.try_into().expect("there are four"))
+/// Reads an `int4`.
+fn next(rest: &mut &[u8]) -> Result<i32, Error> {
+    let (bytes, after) = rest.split_first_chunk().ok_or(Error::Truncated)?;
+    *rest = after;
+    Ok(i32::from_be_bytes(*bytes))
 }
 
 #[cfg(test)]
