@@ -79,14 +79,14 @@ impl<'a> SparseRef<'a> {
             let raw = varlena.cast::<RawSparse>();
             let size = varsize_4b(varlena);
             if size < HEADER {
-                corrupted(size, 0, 0);
+                corrupted(size - pg_sys::VARHDRSZ, 0, 0);
             }
             let (dims, count) = ((*raw).dims, (*raw).count);
             let sound = (1..=MAX_DIMS as i32).contains(&dims)
                 && (0..=MAX_ELEMENTS as i32).contains(&count)
                 && size == size_of_elements(count as usize);
             if !sound {
-                corrupted(size, dims, count);
+                corrupted(size - pg_sys::VARHDRSZ, dims, count);
             }
             SparseRef {
                 raw: NonNull::new_unchecked(raw),
@@ -146,10 +146,10 @@ const fn size_of_elements(count: usize) -> usize {
 }
 
 #[cold]
-fn corrupted(size: usize, dims: i32, count: i32) -> ! {
+fn corrupted(length: usize, dims: i32, count: i32) -> ! {
     raise(
         PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
-        format!("invalid sparsevec of {size} bytes that claims {count} elements and {dims} dimensions"),
+        format!("invalid sparsevec of {length} bytes that claims {count} elements and {dims} dimensions"),
     )
 }
 

@@ -18,24 +18,27 @@ SELECT oid::regprocedure, aggtransfn, aggcombinefn, aggfinalfn, aggtranstype::re
 
 -- operators: function, commutator, negator, estimators
 SELECT o.oid::regoperator, o.oprcode, o.oprcom::regoperator, o.oprnegate::regoperator, o.oprrest, o.oprjoin
-  FROM pg_operator o JOIN members ON o.oid = objid AND classid = 'pg_operator'::regclass ORDER BY o.oprname COLLATE "C";
+  FROM pg_operator o JOIN members ON o.oid = objid AND classid = 'pg_operator'::regclass
+  ORDER BY o.oprleft::regtype::text COLLATE "C", o.oprname COLLATE "C";
 
 -- casts
 SELECT castsource::regtype, casttarget::regtype, castfunc::regprocedure, castcontext
-  FROM pg_cast JOIN members ON oid = objid AND classid = 'pg_cast'::regclass ORDER BY 1, 2;
+  FROM pg_cast JOIN members ON oid = objid AND classid = 'pg_cast'::regclass
+  ORDER BY castsource::regtype::text COLLATE "C", casttarget::regtype::text COLLATE "C";
 
--- the type and the extension
-SELECT typlen, typbyval, typalign, typstorage, typinput, typoutput, typreceive, typsend, typmodin, typmodout, typanalyze
-  FROM pg_type WHERE oid = 'vector'::regtype;
+-- the types and the extension
+SELECT typname, typlen, typbyval, typalign, typstorage, typinput, typoutput, typreceive, typsend, typmodin, typmodout, typanalyze
+  FROM pg_type WHERE typname IN ('vector', 'halfvec', 'sparsevec') ORDER BY typname;
 SELECT extversion, extrelocatable FROM pg_extension WHERE extname = 'vector';
 SELECT trusted, relocatable, superuser FROM pg_available_extension_versions WHERE name = 'vector' AND version = '0.8.6';
 
 -- shared and operator class checks of Postgres itself
-SELECT amvalidate(oid) FROM pg_opclass WHERE opcname = 'vector_ops' AND opcmethod = (SELECT oid FROM pg_am WHERE amname = 'btree');
+SELECT opcname, amvalidate(oid) FROM pg_opclass WHERE opcname IN ('vector_ops', 'halfvec_ops', 'sparsevec_ops') AND opcmethod = (SELECT oid FROM pg_am WHERE amname = 'btree') ORDER BY opcname;
 
 -- relocation, and a fresh start in another schema
 CREATE SCHEMA elsewhere;
 ALTER EXTENSION vector SET SCHEMA elsewhere;
-SELECT '[1]'::elsewhere.vector OPERATOR(elsewhere.<->) '[2]';
+SELECT '[1]'::elsewhere.vector OPERATOR(elsewhere.<->) '[2]', '[1]'::elsewhere.halfvec OPERATOR(elsewhere.<->) '[2]',
+  '{1:1}/1'::elsewhere.sparsevec OPERATOR(elsewhere.<->) '{}/1', B'1' OPERATOR(elsewhere.<~>) B'0';
 ALTER EXTENSION vector SET SCHEMA public;
 DROP SCHEMA elsewhere;
