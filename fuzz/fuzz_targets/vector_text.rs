@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use vector_format::{text, MAX_DIMS};
+use vector_format::{f16, text, Error, MAX_DIMS};
 
 /// What C's `isspace` takes for whitespace.
 const WHITESPACE: [char; 6] = [' ', '\t', '\n', '\x0b', '\x0c', '\r'];
@@ -21,13 +21,24 @@ fn bits(elements: &[f32]) -> Vec<u32> {
 
 fuzz_target!(|input: &[u8]| {
     let expected = std::str::from_utf8(input).ok().and_then(reference);
-    match (text::parse(input), expected) {
-        (Ok(elements), Some(expected)) => assert_eq!(bits(&elements), bits(&expected)),
+    let parsed = text::parse::<f32>(input);
+    match (&parsed, expected) {
+        (Ok(elements), Some(expected)) => assert_eq!(bits(elements), bits(&expected)),
         (Ok(_), None) => assert!(input.iter().any(|byte| byte.eq_ignore_ascii_case(&b'x'))),
-        (Err(error), Some(_)) => panic!("refused: {error}"),
-        (Err(error), None) => assert!(!error.to_string().is_empty()),
+        (Err(error), Some(_)) => panic!("refused: {error:?}"),
+        (Err(error), None) => assert!(!error.message("vector").is_empty()),
     }
-    if let Ok(elements) = text::parse(input) {
+    // The same text in half precision is the same numbers, rounded; or it is refused for the same reason, or out of range.
+    match (&parsed, text::parse::<f16>(input)) {
+        (Ok(elements), Ok(halves)) => {
+            let rounded: Vec<u16> = elements.iter().map(|&element| f16::from_f32(element).to_bits()).collect();
+            assert_eq!(halves.iter().map(|half| half.to_bits()).collect::<Vec<_>>(), rounded);
+        }
+        (Err(single), Err(half)) if *single == half => (),
+        (_, Err(Error::OutOfRange(_))) => (),
+        (single, half) => panic!("{single:?} in single precision, {half:?} in half"),
+    }
+    if let Ok(elements) = parsed {
         assert!((1..=MAX_DIMS).contains(&elements.len()));
         assert!(elements.iter().all(|element| element.is_finite()));
         let written: Vec<String> = elements.iter().map(f32::to_string).collect();

@@ -115,6 +115,32 @@ def test_results_are_the_same(
         assert searches(connection, targets) == built
 
 
+@pytest.mark.parametrize("dims", (*DIMS, 16000))
+def test_halves_and_bits_are_the_same(
+    cluster: Cluster, db: psycopg.Connection, dbname: str, rng: Generator, dims: int
+) -> None:
+    sets = instruction_sets(db)
+    if len(sets) == 1:
+        pytest.skip("this machine has only the portable instruction set")
+    # Halves of every magnitude, subnormal ones among them.
+    rows = rng.normal(size=(20, dims)) * 10.0 ** rng.uniform(-8, 4, (20, dims))
+    db.execute("CREATE TABLE items (id serial, h halfvec, b bit varying)")
+    for row in rows.astype("float32"):
+        query = "INSERT INTO items (h, b) SELECT %s::vector::halfvec, binary_quantize(%s::vector)"
+        db.execute(query, [pgvectors.literal(row)] * 2)
+    columns = [f"float8send(a.h {operator} b.h)" for operator in ALL_OPERATORS] + [
+        "a.b <~> b.b",
+        "a.b <%> b.b",
+    ]
+    query = f"SELECT {', '.join(columns)} FROM items a, items b ORDER BY a.id, b.id"
+    answers = {}
+    for name in sets:
+        with under(cluster, dbname, name) as connection:
+            answers[name] = connection.execute(query).fetchall()
+    assert len(set(answers["portable"])) > 100
+    assert all(answer == answers["portable"] for answer in answers.values())
+
+
 def test_only_superusers_change_it(db: psycopg.Connection) -> None:
     db.execute("LOAD 'kdvector'")
     assert db.execute("SHOW kdtree.instruction_set").fetchone() == ("auto",)
