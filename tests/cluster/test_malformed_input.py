@@ -85,6 +85,52 @@ TEXT = {
     "a million elements": (b"[" + b"1," * 1_000_000 + b"1]", "54000"),
 }
 
+HALFVEC = {
+    "nothing": (b"", "08P01"),
+    "no dimensions": (struct.pack("!hh", 0, 0), "22000"),
+    "minus one dimension": (struct.pack("!hhe", -1, 0, 1.0), "22000"),
+    "16001 dimensions": (struct.pack("!hh16001e", 16001, 0, *[1.0] * 16001), "54000"),
+    "a byte short": (struct.pack("!hh2e", 2, 0, 1.0, 2.0)[:-1], "08P01"),
+    "a byte more": (struct.pack("!hh2eb", 2, 0, 1.0, 2.0, 0), "22P03"),
+    "elements of four bytes": (struct.pack("!hh2f", 2, 0, 1.0, 2.0), "22P03"),
+    "unused is one": (struct.pack("!hhe", 1, 1, 1.0), "22000"),
+    "NaN": (struct.pack("!hhH", 1, 0, 0x7E00), "22000"),
+    "signalling NaN": (struct.pack("!hhH", 1, 0, 0xFC01), "22000"),
+    "minus infinity": (struct.pack("!hhH", 1, 0, 0xFC00), "22000"),
+}
+
+
+def sparse(dims: int, count: int, indices: list[int], values: list[float], unused: int = 0) -> bytes:
+    return struct.pack(f"!iii{len(indices)}i{len(values)}f", dims, count, unused, *indices, *values)
+
+
+SPARSEVEC = {
+    "nothing": (b"", "08P01"),
+    "half a header": (struct.pack("!ih", 5, 0), "08P01"),
+    "no dimensions": (sparse(0, 0, [], []), "22000"),
+    "minus one dimension": (sparse(-1, 0, [], []), "22000"),
+    "too many dimensions": (sparse(10**9 + 1, 0, [], []), "54000"),
+    "minus one element": (sparse(5, -1, [], []), "22000"),
+    "fewest elements": (sparse(5, -(2**31), [], []), "22000"),
+    "more elements than dimensions": (sparse(1, 2, [0, 1], [1.0, 2.0]), "54000"),
+    "16001 elements": (sparse(20000, 16001, list(range(16001)), [1.0] * 16001), "54000"),
+    "most elements": (sparse(10**9, 2**31 - 1, [0], [1.0]), "54000"),
+    "16000 elements claimed": (sparse(20000, 16000, [0], [1.0]), "22000"),
+    "unused is one": (sparse(5, 1, [0], [1.0], unused=1), "22000"),
+    "no indices": (sparse(5, 2, [], []), "08P01"),
+    "no values": (sparse(5, 2, [0, 1], []), "08P01"),
+    "a byte short": (sparse(5, 2, [0, 1], [1.0, 2.0])[:-1], "08P01"),
+    "a byte more": (sparse(5, 2, [0, 1], [1.0, 2.0]) + b"\0", "22P03"),
+    "indices that fall": (sparse(5, 2, [1, 0], [1.0, 2.0]), "22000"),
+    "an index twice": (sparse(5, 2, [1, 1], [1.0, 2.0]), "22000"),
+    "an index of minus one": (sparse(5, 1, [-1], [1.0]), "22000"),
+    "an index beyond the last": (sparse(5, 1, [5], [1.0]), "22000"),
+    "zero": (sparse(5, 1, [0], [0.0]), "22000"),
+    "minus zero": (sparse(5, 1, [0], [-0.0]), "22000"),
+    "NaN": (sparse(5, 1, [0], [float("nan")]), "22000"),
+    "infinity": (sparse(5, 1, [0], [float("inf")]), "22000"),
+}
+
 
 @pytest.fixture
 def items(db: psycopg.Connection) -> Iterator[psycopg.Connection]:
@@ -110,9 +156,9 @@ def copy_state(db: psycopg.Connection, field: bytes, length: int | None = None) 
     return None
 
 
-def send(db: psycopg.Connection, query: str, value: bytes, format: Format) -> PGresult:
+def send(db: psycopg.Connection, query: str, value: bytes, format: Format, type: str = "vector") -> PGresult:
     """Runs a query with one parameter, just as it is: no driver is between."""
-    (oid,) = db.execute("SELECT 'vector'::regtype::oid").fetchone()
+    (oid,) = db.execute("SELECT %s::regtype::oid", (type,)).fetchone()
     return db.pgconn.exec_params(query.encode(), [value], [oid], [format], Format.BINARY)
 
 
@@ -167,6 +213,13 @@ def test_other_dimensions_than_the_column(db: psycopg.Connection) -> None:
     assert db.execute("SELECT embedding FROM items").fetchall() == [("[1,2,3]",)]
 
 
+@pytest.mark.parametrize(("type", "cases"), [("halfvec", HALFVEC), ("sparsevec", SPARSEVEC)])
+def test_binary_parameters_of_other_types(db: psycopg.Connection, type: str, cases: dict) -> None:
+    query = "SELECT $1"
+    states = {case: state(send(db, query, field, Format.BINARY, type)) for case, (field, _) in cases.items()}
+    assert states == {case: expected for case, (_, expected) in cases.items()}
+
+
 def damaged(rng: Generator, value: bytes) -> bytes:
     """A few bytes changed, inserted, removed."""
     result = bytearray(value)
@@ -208,4 +261,34 @@ def test_random_damage(items: psycopg.Connection, rng: Generator) -> None:
         else:
             refused += 1
             assert state(result)[:2] in CLASSES, (text, result.error_message)
+    assert accepted > 100 and refused > 100
+
+
+@pytest.mark.parametrize("type", ["halfvec", "sparsevec"])
+def test_random_damage_of_other_types(db: psycopg.Connection, rng: Generator, type: str) -> None:
+    """What is accepted comes back as it was sent, and through its text form."""
+    accepted = refused = 0
+    for _ in range(1500):
+        count = int(rng.integers(1, 6))
+        values = rng.normal(size=count)
+        if type == "halfvec":
+            sound = struct.pack(f"!hh{count}e", count, 0, *values)
+        else:
+            sound = sparse(
+                100, count, sorted(rng.choice(100, count, replace=False).tolist()), values.tolist()
+            )
+        binary = damaged(rng, sound)
+        result = send(db, "SELECT $1", binary, Format.BINARY, type)
+        if result.status == ExecStatus.TUPLES_OK:
+            accepted += 1
+            assert result.get_value(0, 0) == binary
+            text = db.pgconn.exec_params(
+                f"SELECT {type}_send($1::text::{type})".encode(),
+                [send(db, "SELECT $1::text", binary, Format.BINARY, type).get_value(0, 0)],
+                result_format=Format.BINARY,
+            )
+            assert text.get_value(0, 0) == binary
+        else:
+            refused += 1
+            assert state(result)[:2] in CLASSES, (binary, result.error_message)
     assert accepted > 100 and refused > 100
