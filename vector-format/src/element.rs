@@ -1,6 +1,10 @@
 //! The numbers that dense vectors are made of.
+//!
+//! Halves are converted by the instructions that the CPU has for it, chosen at run time; the crate `half` sees to that.
+//! Conversions of slices ask once for many.
 
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 
 /// A floating-point number of single precision or less.
 pub trait Element: Copy + PartialOrd {
@@ -12,6 +16,15 @@ pub trait Element: Copy + PartialOrd {
 
     /// The same number in single precision.
     fn to_f32(self) -> f32;
+
+    /// Whether it is neither infinite nor NaN.
+    fn is_finite(self) -> bool;
+
+    /// Makes each of `to` the element nearest to one of as many numbers.
+    fn narrow(from: &[f32], to: &mut [Self]);
+
+    /// Makes each of `to` the same number as one of as many elements.
+    fn widen(from: &[Self], to: &mut [f32]);
 
     /// The element whose binary form, big-endian, starts `bytes`; `None` if there are too few.
     fn read(bytes: &[u8]) -> Option<Self>;
@@ -31,6 +44,21 @@ impl Element for f32 {
     #[inline(always)]
     fn to_f32(self) -> f32 {
         self
+    }
+
+    #[inline(always)]
+    fn is_finite(self) -> bool {
+        self.is_finite()
+    }
+
+    #[inline(always)]
+    fn narrow(from: &[f32], to: &mut [f32]) {
+        to.copy_from_slice(from);
+    }
+
+    #[inline(always)]
+    fn widen(from: &[f32], to: &mut [f32]) {
+        to.copy_from_slice(from);
     }
 
     #[inline]
@@ -55,6 +83,21 @@ impl Element for f16 {
     #[inline]
     fn to_f32(self) -> f32 {
         self.to_f32()
+    }
+
+    #[inline(always)]
+    fn is_finite(self) -> bool {
+        self.is_finite()
+    }
+
+    #[inline]
+    fn narrow(from: &[f32], to: &mut [f16]) {
+        to.convert_from_f32_slice(from);
+    }
+
+    #[inline]
+    fn widen(from: &[f16], to: &mut [f32]) {
+        from.convert_to_f32_slice(to);
     }
 
     #[inline]

@@ -59,10 +59,9 @@ pub fn check_expected_dims(expected: Option<usize>, dims: usize) -> Result<(), E
 /// [`Error::Nan`], [`Error::Infinite`]
 #[inline]
 pub fn check_element<E: Element>(value: E) -> Result<(), Error> {
-    let value = value.to_f32();
     if value.is_finite() {
         Ok(())
-    } else if value.is_nan() {
+    } else if value.to_f32().is_nan() {
         Err(Error::Nan)
     } else {
         Err(Error::Infinite)

@@ -7,7 +7,9 @@ use std::ptr::NonNull;
 
 use pgrx::callconv::{BoxRet, FcInfo};
 use pgrx::datum::Datum;
-use pgrx::varlena::{set_varsize_4b, vardata_any, varsize_any_exhdr};
+use pgrx::varlena::{
+    set_varsize_4b, varatt_is_1b, varatt_is_1b_e, varatt_is_4b_u, vardata_any, varsize_any_exhdr,
+};
 use pgrx::{impl_sql_translatable, pg_sys, PgSqlErrorCode};
 
 use super::error::raise;
@@ -69,7 +71,9 @@ impl<'a> BitsRef<'a> {
     pub unsafe fn from_datum(datum: pg_sys::Datum) -> BitsRef<'a> {
         // SAFETY: the caller vouches for the varlena; its length is checked before what it holds is read.
         unsafe {
-            let varlena = pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr());
+            let given = datum.cast_mut_ptr::<pg_sys::varlena>();
+            let is_plain = varatt_is_4b_u(given) || varatt_is_1b(given) && !varatt_is_1b_e(given);
+            let varlena = if is_plain { given } else { pg_sys::pg_detoast_datum_packed(given) };
             let (body, length) = (vardata_any(varlena).cast::<u8>(), varsize_any_exhdr(varlena));
             let Some(bytes) = length.checked_sub(size_of::<i32>()) else { corrupted(length, 0) };
             let claimed = body.cast::<i32>().read_unaligned();

@@ -85,7 +85,7 @@ fn parts<'a>(state: &'a ArrayRef) -> (f64, &'a [f64]) {
 fn add<E: Element>(state: &mut [f64], vector: &[E]) {
     let (count, sums) = state.split_first_mut().expect("a state starts with its count");
     *count += 1.0;
-    sums.iter_mut().zip(vector).for_each(|(sum, element)| *sum += f64::from(element.to_f32()));
+    sums.iter_mut().zip(vector).for_each(|(sum, element)| *sum += f64::from(element.single()));
     check_sums(sums);
 }
 

@@ -8,6 +8,9 @@ use pgrx::PgSqlErrorCode;
 use super::{check_same_dims, Dense, DenseArg, DenseRef, Element};
 use crate::types::error::raise;
 
+/// Elements that are widened together.
+const BLOCK: usize = 64;
+
 /// Operator `+`
 pub fn add<E: Element>(a: DenseArg<E>, b: DenseArg<E>) -> Dense<E> {
     element_wise(&a.get(), &b.get(), |x, y| x + y)
@@ -23,7 +26,7 @@ pub fn mul<E: Element>(a: DenseArg<E>, b: DenseArg<E>) -> Dense<E> {
     let (a, b) = (a.get(), b.get());
     let mut product = element_wise(&a, &b, |x, y| x * y);
     let factors = a.as_slice().iter().zip(b.as_slice());
-    let is_zero = |element: E| element.to_f32() == 0.0;
+    let is_zero = |element: E| element.single() == 0.0;
     // Sums and differences cannot underflow: they are multiples of the smallest number.
     if product
         .as_mut_slice()
@@ -55,8 +58,14 @@ fn element_wise<E: Element>(
     check_same_dims(a, b);
     let mut result = Dense::zeroed(a.dims());
     let elements = result.as_mut_slice();
-    for ((element, &x), &y) in elements.iter_mut().zip(a.as_slice()).zip(b.as_slice()) {
-        *element = E::from_f32(operation(x.to_f32(), y.to_f32()));
+    let blocks = a.as_slice().chunks(BLOCK).zip(b.as_slice().chunks(BLOCK));
+    for (to, (x, y)) in elements.chunks_mut(BLOCK).zip(blocks) {
+        let (mut left, mut right) = ([0.0; BLOCK], [0.0; BLOCK]);
+        let (left, right) = (&mut left[..to.len()], &mut right[..to.len()]);
+        E::widen(x, left);
+        E::widen(y, right);
+        left.iter_mut().zip(right).for_each(|(x, y)| *x = operation(*x, *y));
+        E::narrow(left, to);
     }
     check_overflow(elements);
     result
@@ -64,7 +73,7 @@ fn element_wise<E: Element>(
 
 /// Raises an error if a result is too large.
 pub fn check_overflow<E: Element>(elements: &[E]) {
-    if elements.iter().any(|element| element.to_f32().is_infinite()) {
+    if elements.iter().any(|element| !element.is_finite()) {
         overflow();
     }
 }

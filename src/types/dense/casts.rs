@@ -2,7 +2,7 @@
 
 use pgrx::{direct_function_call, pg_sys, PgSqlErrorCode};
 
-use super::{check_dims, check_expected_dims, round_to_element, Dense, DenseArg, DenseRef, Element};
+use super::{check_dims, check_expected_dims, round_to_elements, Dense, DenseArg, DenseRef, Element};
 use crate::types::array::{Array, ArrayRef};
 use crate::types::error::raise;
 
@@ -18,9 +18,7 @@ pub fn convert<From: Element, To: Element>(vector: DenseArg<From>, typmod: i32) 
     let vector = vector.get();
     check_expected_dims::<To>(typmod, vector.dims());
     let mut converted = Dense::zeroed(vector.dims());
-    for (to, &from) in converted.as_mut_slice().iter_mut().zip(vector.as_slice()) {
-        *to = round_to_element(from.to_f32());
-    }
+    round_to_elements(&to_numbers(vector.as_slice()), converted.as_mut_slice());
     converted
 }
 
@@ -29,30 +27,32 @@ pub fn from_array<E: Element>(array: ArrayRef<'_>, typmod: i32) -> Dense<E> {
     check_dims::<E>(array.len());
     check_expected_dims::<E>(typmod, array.len());
     let mut vector = Dense::zeroed(array.len());
-    let mut elements = vector.as_mut_slice().iter_mut();
-    for_each_number(&array, |number| {
-        *elements.next().expect("there are as many as numbers") = round_to_element(number);
-    });
+    round_to_elements(&numbers_of_array(&array), vector.as_mut_slice());
     vector
 }
 
 /// The elements as an array of `real`.
 pub fn to_array<E: Element>(vector: DenseArg<E>) -> Array {
-    let vector = vector.get();
-    let numbers: Vec<f32> = vector.as_slice().iter().map(|element| element.to_f32()).collect();
-    Array::from_slice(&numbers)
+    Array::from_slice(&to_numbers(vector.get().as_slice()))
 }
 
-/// Hands on the numbers of an array of `integer`, `real`, `double precision` or `numeric`, rounded to single precision.
-pub fn for_each_number(array: &ArrayRef<'_>, number: impl FnMut(f32)) {
+/// The elements in single precision.
+pub fn to_numbers<E: Element>(elements: &[E]) -> Vec<f32> {
+    let mut numbers = vec![0.0; elements.len()];
+    E::widen(elements, &mut numbers);
+    numbers
+}
+
+/// The numbers of an array of `integer`, `real`, `double precision` or `numeric`, rounded to single precision.
+pub fn numbers_of_array(array: &ArrayRef<'_>) -> Vec<f32> {
     if let Some(array) = array.as_slice::<f32>() {
-        array.iter().copied().for_each(number);
+        array.to_vec()
     } else if let Some(array) = array.as_slice::<f64>() {
-        array.iter().map(|&number| number as f32).for_each(number);
+        array.iter().map(|&number| number as f32).collect()
     } else if let Some(array) = array.as_slice::<i32>() {
-        array.iter().map(|&number| number as f32).for_each(number);
+        array.iter().map(|&number| number as f32).collect()
     } else if let Some(array) = array.numerics() {
-        array.map(numeric_to_f32).for_each(number);
+        array.map(numeric_to_f32).collect()
     } else {
         raise(PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH, "unsupported array type");
     }

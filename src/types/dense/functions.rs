@@ -1,6 +1,7 @@
 //! Functions of one vector.
 
 use super::arithmetic::check_overflow;
+use super::casts::to_numbers;
 use super::{Dense, DenseArg, Element};
 use crate::types::bit::BitString;
 
@@ -15,18 +16,17 @@ pub fn l2_normalize<E: Element>(vector: DenseArg<E>) -> Dense<E> {
     let norm = norm(vector.as_slice());
     let mut unit = Dense::zeroed(vector.dims());
     if norm > 0.0 {
-        let elements = unit.as_mut_slice();
-        for (to, &from) in elements.iter_mut().zip(vector.as_slice()) {
-            *to = E::from_f32((f64::from(from.to_f32()) / norm) as f32);
-        }
-        check_overflow(elements);
+        let mut numbers = to_numbers(vector.as_slice());
+        numbers.iter_mut().for_each(|number| *number = (f64::from(*number) / norm) as f32);
+        E::narrow(&numbers, unit.as_mut_slice());
+        check_overflow(unit.as_mut_slice());
     }
     unit
 }
 
 /// A bit per dimension, set where the element is positive.
 pub fn binary_quantize<E: Element>(vector: DenseArg<E>) -> BitString {
-    BitString::from_bits(vector.get().as_slice().iter().map(|&element| element.to_f32() > 0.0))
+    BitString::from_bits(vector.get().as_slice().iter().map(|&element| element.single() > 0.0))
 }
 
 /// The `count` elements from position `start`, counted from 1, cut to those that exist as `substring` does.
@@ -42,7 +42,7 @@ pub fn subvector<E: Element>(vector: DenseArg<E>, start: i32, count: i32) -> Den
 /// The Euclidean norm, in double precision throughout. Several sums are kept, so that one addition need not wait for the
 /// one before.
 pub fn norm<E: Element>(elements: &[E]) -> f64 {
-    let square = |element: E| f64::from(element.to_f32()) * f64::from(element.to_f32());
+    let square = |element: E| f64::from(element.single()) * f64::from(element.single());
     let (blocks, rest) = elements.as_chunks::<8>();
     let mut sums = [0.0; 8];
     for block in blocks {

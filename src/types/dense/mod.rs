@@ -291,13 +291,25 @@ pub fn check_same_dims<E: Element>(a: &DenseRef<E>, b: &DenseRef<E>) {
     }
 }
 
-/// The element nearest to `value`. Raises an error if there is none: for NaN, infinity, and what is beyond the largest.
-#[inline]
-pub fn round_to_element<E: Element>(value: f32) -> E {
-    let element = E::from_f32(value);
-    if element.to_f32().is_infinite() && value.is_finite() {
-        Err(vector_format::Error::OutOfRange(text::shortest(value))).or_raise(E::TYPE_NAME)
+/// Makes the elements those nearest to as many numbers. Raises an error if there is none for one of them: for NaN, infinity,
+/// and what is beyond the largest.
+pub fn round_to_elements<E: Element>(numbers: &[f32], elements: &mut [E]) {
+    E::narrow(numbers, elements);
+    if let Some(at) = elements.iter().position(|element| !element.is_finite()) {
+        out_of_range::<E>(numbers[at]);
     }
-    vector_format::check_element(element).or_raise(E::TYPE_NAME);
-    element
+}
+
+/// The element nearest to a number. Raises an error if there is none.
+pub fn round_to_element<E: Element>(number: f32) -> E {
+    let mut element = [E::from_f32(0.0)];
+    round_to_elements(&[number], &mut element);
+    element[0]
+}
+
+/// Raises the error for a number that no element is near to.
+#[cold]
+fn out_of_range<E: Element>(number: f32) -> ! {
+    vector_format::check_element(number).or_raise(E::TYPE_NAME);
+    Err(vector_format::Error::OutOfRange(text::shortest(number))).or_raise(E::TYPE_NAME)
 }

@@ -6,7 +6,7 @@ mod aggregates;
 mod arithmetic;
 mod casts;
 mod compare;
-mod distance;
+mod distances;
 mod functions;
 mod io;
 

@@ -5,7 +5,7 @@ use vector_format::sparse;
 
 use super::{check_expected_dims, Sparse, SparseArg, SparseBuilder, SparseRef, TYPE_NAME};
 use crate::types::array::ArrayRef;
-use crate::types::dense::casts::for_each_number;
+use crate::types::dense::casts::{numbers_of_array, to_numbers};
 use crate::types::dense::{self, round_to_element, Dense, DenseArg, Element};
 use crate::types::error::raise;
 use crate::types::halfvec::{Halfvec, HalfvecArg};
@@ -25,10 +25,7 @@ fn sparsevec_to_sparsevec<'a>(vector: SparseArg<'a>, typmod: i32, _explicit: boo
 fn array_to_sparsevec(array: ArrayRef<'_>, typmod: i32, _explicit: bool) -> Sparse {
     sparse::check_dims(array.len()).or_raise(TYPE_NAME);
     check_expected_dims(typmod, array.len());
-    let mut vector = SparseBuilder::new(array.len());
-    let mut indices = 0..;
-    for_each_number(&array, |number| vector.push(indices.next().expect("there is no last"), number));
-    vector.finish()
+    from_numbers(&numbers_of_array(&array))
 }
 
 /// `vector_to_sparsevec(vector, integer, boolean)`
@@ -58,9 +55,13 @@ fn sparsevec_to_halfvec(vector: SparseArg<'_>, typmod: i32, _explicit: bool) -> 
 fn from_dense<E: Element>(vector: DenseArg<E>, typmod: i32) -> Sparse {
     let vector = vector.get();
     check_expected_dims(typmod, vector.dims());
-    let mut stored = SparseBuilder::new(vector.dims());
-    for (index, element) in (0..).zip(vector.as_slice()) {
-        stored.push(index, element.to_f32());
+    from_numbers(&to_numbers(vector.as_slice()))
+}
+
+fn from_numbers(numbers: &[f32]) -> Sparse {
+    let mut stored = SparseBuilder::new(numbers.len(), numbers.len());
+    for (index, &number) in (0..).zip(numbers) {
+        stored.push(index, number);
     }
     stored.finish()
 }

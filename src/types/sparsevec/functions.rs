@@ -18,7 +18,7 @@ fn sparsevec_l2_norm(vector: SparseArg<'_>) -> f64 {
 fn sparsevec_l2_normalize(vector: SparseArg<'_>) -> Sparse {
     let vector = vector.get();
     let norm = norm(vector.values());
-    let mut unit = SparseBuilder::new(vector.dims());
+    let mut unit = SparseBuilder::new(vector.dims(), vector.values().len());
     for (index, value) in vector.elements() {
         let value = (f64::from(value) / norm) as f32;
         check_overflow(&[value]);

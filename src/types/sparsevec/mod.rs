@@ -25,7 +25,7 @@ mod merge;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use pgrx::varlena::{set_varsize_4b, varsize_4b};
+use pgrx::varlena::{set_varsize_4b, varatt_is_4b_u, varsize_4b};
 use pgrx::{pg_sys, PgSqlErrorCode};
 use vector_format::sparse;
 pub use vector_format::sparse::{MAX_DIMS, MAX_ELEMENTS};
@@ -75,7 +75,7 @@ impl<'a> SparseRef<'a> {
         // SAFETY: the caller vouches for the varlena; its length is checked before what it holds is read.
         unsafe {
             let given = datum.cast_mut_ptr::<pg_sys::varlena>();
-            let varlena = pg_sys::pg_detoast_datum(given);
+            let varlena = if varatt_is_4b_u(given) { given } else { pg_sys::pg_detoast_datum(given) };
             let raw = varlena.cast::<RawSparse>();
             let size = varsize_4b(varlena);
             if size < HEADER {
@@ -161,17 +161,18 @@ pub struct SparseBuilder {
 }
 
 impl SparseBuilder {
-    /// A zero vector. Raises an error unless `dims` is between 1 and [`MAX_DIMS`].
-    pub fn new(dims: usize) -> SparseBuilder {
+    /// A zero vector with room for so many elements. Raises an error unless `dims` is between 1 and [`MAX_DIMS`].
+    pub fn new(dims: usize, room: usize) -> SparseBuilder {
         sparse::check_dims(dims).or_raise(TYPE_NAME);
-        SparseBuilder { dims, indices: Vec::new(), values: Vec::new() }
+        let room = room.min(MAX_ELEMENTS);
+        SparseBuilder { dims, indices: Vec::with_capacity(room), values: Vec::with_capacity(room) }
     }
 
     /// Adds an element unless it is zero. Raises an error if it is not finite, or one too many.
     #[inline]
     pub fn push(&mut self, index: i32, value: f32) {
-        vector_format::check_element(value).or_raise(TYPE_NAME);
         if value != 0.0 {
+            vector_format::check_element(value).or_raise(TYPE_NAME);
             sparse::check_elements(self.indices.len() + 1).or_raise(TYPE_NAME);
             self.indices.push(index);
             self.values.push(value);

@@ -6,12 +6,13 @@ mod aggregates;
 mod arithmetic;
 mod casts;
 mod compare;
-mod distance;
+mod distances;
 mod functions;
 mod io;
 
 use pgrx::impl_sql_translatable;
 
+pub use super::dense::{check_same_dims, distance};
 use super::dense::{Dense, DenseArg, DenseRef};
 
 /// A `vector` being built.
