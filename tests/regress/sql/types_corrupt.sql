@@ -59,13 +59,13 @@ SELECT type, note, pg_temp.try(type, bytes) FROM cases ORDER BY n;
 CREATE TEMP TABLE packed (n int, h halfvec, s sparsevec, b bit varying);
 INSERT INTO packed SELECT n, CASE type WHEN 'halfvec' THEN bytes::halfvec END, CASE type WHEN 'sparsevec' THEN bytes::sparsevec END,
   CASE type WHEN 'bit' THEN bytes::bit varying END FROM cases;
-CREATE FUNCTION pg_temp.try(r packed) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.try(h halfvec, s sparsevec, b bit varying) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
-  RETURN coalesce(l2_norm(r.h)::text, l2_norm(r.s)::text, (r.b <~> r.b)::text);
+  RETURN coalesce(l2_norm(h)::text, l2_norm(s)::text, (b <~> b)::text);
 EXCEPTION WHEN data_corrupted THEN
   RETURN SQLERRM;
 END $$;
-SELECT n, coalesce(pg_column_size(h), pg_column_size(s), pg_column_size(b)) AS size, pg_temp.try(packed) FROM packed ORDER BY n;
+SELECT n, coalesce(pg_column_size(h), pg_column_size(s), pg_column_size(b)) AS size, pg_temp.try(h, s, b) FROM packed ORDER BY n;
 
 -- indices of a sparsevec that do not ascend, or are beyond the dimensions: no reader trusts them
 \set unsorted '\'\\x05000000 02000000 00000000 03000000 01000000 0000803f 000000c0\'::bytea::sparsevec'
