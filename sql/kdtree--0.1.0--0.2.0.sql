@@ -72,3 +72,21 @@ COMMENT ON OPERATOR <<#> (vector, vector_range) IS 'negative_inner_product_withi
 ALTER OPERATOR FAMILY vector_l2_ops USING kdtree ADD OPERATOR 2 <<-> (vector, vector_range);
 ALTER OPERATOR FAMILY vector_cosine_ops USING kdtree ADD OPERATOR 3 <<=> (vector, vector_range);
 ALTER OPERATOR FAMILY vector_ip_ops USING kdtree ADD OPERATOR 4 <<#> (vector, vector_range);
+
+CREATE FUNCTION kdtree_recall(
+    index regclass,
+    k int4 DEFAULT 10,
+    queries int4 DEFAULT 100,
+    recall float8 DEFAULT NULL,
+    OUT target float8,
+    OUT measured int4,
+    OUT mean float8,
+    OUT minimum float8,
+    OUT approximate_ms float8,
+    OUT exact_ms float8,
+    OUT leaves float8,
+    OUT vectors float8
+) RETURNS SETOF record
+    AS 'MODULE_PATHNAME', 'kdtree_recall_wrapper' LANGUAGE C VOLATILE PARALLEL UNSAFE COST 10000 ROWS 1;
+COMMENT ON FUNCTION kdtree_recall(regclass, int4, int4, float8) IS
+    'measures what approximate scans of a kdtree index find and what they cost; recall is the setting kdtree.recall unless given';

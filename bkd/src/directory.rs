@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::layout::NO_BLOCK;
-use crate::{Error, Metric, Result, MAX_DIMS};
+use crate::{Calibration, Error, Metric, Result, MAX_DIMS};
 
 /// Directions on which the tree was split, and in which the leaves have boxes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +42,22 @@ pub struct LeafTable {
     pub beyond: Vec<f32>,
 }
 
+/// The cells of a segment, in storage order, as a structure of arrays: runs of neighbouring vectors within leaves. An
+/// approximate search visits those whose centres are nearest to the query.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CellTable {
+    /// Vectors of each cell. Those of the cells of a leaf add up to the leaf's.
+    pub vectors: Vec<u32>,
+    /// Centres on the axes: `center[axis * cells + cell]`.
+    pub center: Vec<f32>,
+    /// How far the vectors are from the centres on the axes: what is added to the squared distance of a centre, so that of two cells
+    /// as far away the denser comes first. For inner products: what a query's length times this is added to the product,
+    /// since it is the largest that counts.
+    pub spread: Vec<f32>,
+    /// How many cells it takes.
+    pub calibration: Calibration,
+}
+
 /// Consecutive blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
@@ -66,6 +82,8 @@ pub struct Directory {
     pub axes: Axes,
     /// The leaves.
     pub leaves: LeafTable,
+    /// Cells; none in a segment that is too small to be worth an approximate search.
+    pub cells: Option<CellTable>,
     /// Where the pages of the coarse stream, the fine plane and the row addresses lie, in this order.
     pub extents: Vec<Extent>,
 }
@@ -130,6 +148,14 @@ impl Directory {
             && finite(high)
             && low.iter().zip(high).all(|(low, high)| low <= high)
             && vectors.iter().map(|&vectors| u64::from(vectors)).sum::<u64>() <= u64::from(u32::MAX)
+            && self.cells.as_ref().is_none_or(|cells| {
+                cells.center.len() == self.axes.count(dims) * cells.vectors.len()
+                    && cells.spread.len() == cells.vectors.len()
+                    && finite(&cells.center)
+                    && natural(&cells.spread)
+                    && cells.calibration.is_valid()
+                    && fill(&cells.vectors, vectors)
+            })
             && self.extents.iter().all(|extent| {
                 extent.blocks > 0 && extent.start.checked_add(extent.blocks).is_some_and(|end| end < NO_BLOCK)
             });
@@ -139,4 +165,20 @@ impl Directory {
             Err(Error::corrupt("segment directory contradicts itself"))
         }
     }
+}
+
+/// Whether cells of so many vectors, none of them empty, make up leaves of so many.
+fn fill(cells: &[u32], leaves: &[u32]) -> bool {
+    let mut cells = cells.iter();
+    let mut fills = |leaf: u32| {
+        let mut left = leaf;
+        while left > 0 {
+            match cells.next() {
+                Some(&cell) if (1..=left).contains(&cell) => left -= cell,
+                _ => return false,
+            }
+        }
+        true
+    };
+    leaves.iter().all(|&leaf| fills(leaf)) && cells.next().is_none()
 }

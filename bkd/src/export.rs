@@ -42,6 +42,24 @@ pub fn export<S: PageRead>(
     Ok(())
 }
 
+/// A vector of a segment as its codes say, and the row's address.
+///
+/// # Errors
+/// [`Error::Corrupt`](crate::Error::Corrupt) if a page is not what it should be.
+///
+/// # Panics
+/// If the segment has no vector of that position.
+pub fn decode<S: PageRead>(segment: &Segment, store: &S, ordinal: u32) -> Result<(Vec<f32>, Tid)> {
+    let mut reader = LeafReader::new(segment);
+    let mut stream = Stream::new(segment, store);
+    let (mut coarse, mut fine) = stream.split();
+    reader.open(segment, &mut coarse, segment.leaf_of(ordinal))?;
+    reader.read(segment, &mut coarse, &mut fine, ordinal)?;
+    let vector = reader.decoded().map(|x| x as f32).take(segment.dims()).collect();
+    let (page, slot) = segment.tid_position(ordinal);
+    Ok((vector, tids::get(&*store.page(PageKind::Tids, page)?, slot)))
+}
+
 fn leaf_tids<S: PageRead>(segment: &Segment, store: &S, leaf: usize) -> Result<Vec<Tid>> {
     let mut ordinals = segment.leaf_vectors(leaf).peekable();
     // Grows with the pages that are there: a damaged directory may claim any number.

@@ -17,6 +17,7 @@
 
 mod axes;
 mod build;
+mod calibration;
 mod check;
 mod decode;
 mod directory;
@@ -34,10 +35,11 @@ mod testing;
 mod tid;
 
 pub use build::{build, BuildMemory, BuildOptions, Input, Progress};
+pub use calibration::Calibration;
 pub use check::{check_segment, Finding, RowCheck};
-pub use directory::{Axes, Directory, Extent, LeafTable};
+pub use directory::{Axes, CellTable, Directory, Extent, LeafTable};
 pub use error::{Error, Result};
-pub use export::export;
+pub use export::{decode, export};
 pub use kernels::{instruction_sets, use_instruction_set};
 pub use metric::{prepare, Metric, Placement};
 pub use query::{ExactKeys, Query};

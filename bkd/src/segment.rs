@@ -17,6 +17,8 @@ pub struct Segment {
     fine: FineLayout,
     /// First chunk and first vector of each leaf, and of the end.
     starts: Vec<(u64, u32)>,
+    /// First vector of each cell, and its leaf.
+    cells: Vec<(u32, u32)>,
     /// Sequence numbers at which the extents start.
     extent_starts: Vec<u32>,
     /// The axes' directions with [`AXES`] numbers a dimension; empty for the vectors' own axes.
@@ -44,6 +46,18 @@ impl Segment {
                 .ok_or_else(|| Error::corrupt("segment directory counts too many vectors"))?;
             starts.push((chunk, vector));
         }
+        let mut cells = Vec::new();
+        if let Some(table) = &directory.cells {
+            let (mut cell_start, mut leaf) = (0, 0);
+            for &vectors in &table.vectors {
+                // Cells do not lie across leaves: `Directory::decode` has seen to it.
+                while leaf + 2 < starts.len() && starts[leaf + 1].1 <= cell_start {
+                    leaf += 1;
+                }
+                cells.push((cell_start, leaf as u32));
+                cell_start += vectors;
+            }
+        }
         let leaf_pages = chunk.div_ceil(CHUNKS_PER_PAGE as u64);
         let fine_pages = fine.pages(vector as usize) as u64;
         let tid_pages = (vector as usize).div_ceil(tids::PER_PAGE) as u64;
@@ -65,6 +79,7 @@ impl Segment {
             layout,
             fine,
             starts,
+            cells,
             extent_starts,
             columns,
             leaf_pages: leaf_pages as u32,
@@ -137,6 +152,11 @@ impl Segment {
         size_of::<Self>()
             + self.starts.len() * size_of::<(u64, u32)>()
             + (leaves.low.len() * 2 + leaves.vectors.len() * 2 + self.columns.len() + rows) * 4
+            + self
+                .directory
+                .cells
+                .as_ref()
+                .map_or(0, |cells| (cells.center.len() + 4 * cells.vectors.len()) * 4)
             + self.extent_starts.len() * 12
     }
 
@@ -160,6 +180,23 @@ impl Segment {
     /// Vectors of a leaf, by ordinal in the segment.
     pub(crate) fn leaf_vectors(&self, leaf: usize) -> Range<u32> {
         self.starts[leaf].1..self.starts[leaf + 1].1
+    }
+
+    /// The share of the cells that an approximate search for so many rows visits.
+    pub fn share(&self, recall: f64, rows: usize) -> f64 {
+        self.directory.cells.as_ref().map_or(1.0, |cells| cells.calibration.share(recall, rows))
+    }
+
+    /// Whether a part of the segment can be searched.
+    pub(crate) fn has_cells(&self) -> bool {
+        !self.cells.is_empty()
+    }
+
+    /// The leaf of a cell, and its vectors.
+    pub(crate) fn cell(&self, cell: u32) -> (u32, Range<u32>) {
+        let (start, leaf) = self.cells[cell as usize];
+        let end = self.cells.get(cell as usize + 1).map_or(self.vectors(), |&(next, _)| next);
+        (leaf, start..end)
     }
 
     /// The leaf of a vector.

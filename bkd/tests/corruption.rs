@@ -242,6 +242,7 @@ fn claims_without_pages() {
             radius: 1.0,
             axes: bkd::Axes::Own,
             leaves: leaf,
+            cells: None,
             extents: Vec::new(),
         };
         // As many blocks as the layout asks for; no other number is accepted.

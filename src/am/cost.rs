@@ -12,6 +12,8 @@
 //! The planner does not know how expensive a distance is (in 1,000 dimensions a sequential scan fetches every vector from TOAST), so
 //! in its unit a scan of the index must not appear dearer than the share of the table's cost that its size stands for.
 //!
+//! An approximate scan costs the share that the calibration of the index says.
+//!
 //! `make bench-plans` compares what is chosen with all other ways. The constants were set with it.
 
 use bkd::layout::chain::DeltaLayout;
@@ -19,8 +21,9 @@ use bkd::layout::meta::{Meta, SegmentEntry};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use super::{history, meta};
-use crate::pg::index::OpenIndex;
+use super::segments::open_all;
+use super::{history, meta, options};
+use crate::pg::index::{Index, OpenIndex};
 
 /// Leaves that a scan visits: this to the power of the dimensions.
 const LEAVES_BASE: f64 = 1.5;
@@ -77,17 +80,23 @@ pub unsafe extern "C-unwind" fn estimate(
         let costs = Unit::of(info.reltablespace);
         let table =
             f64::from((*info.rel).pages) * costs.page + (*info.rel).tuples * (costs.tuple + costs.operator);
-        let (scan, dims) = if info.hypothetical {
-            (f64::from(info.pages) * COARSE_SHARE * costs.page * PAGE_SHARE, MANY_DIMS)
+        let is_ordered = !(*path).indexorderbys.is_null();
+        let wanted = if is_ordered { rows_wanted(&*root, &*info.rel, rows) } else { None };
+        if let Some(wanted) = wanted {
+            history::plan(info.indexoid, wanted as u64);
+        }
+        let (scan, share, dims) = if info.hypothetical {
+            (f64::from(info.pages) * COARSE_SHARE * costs.page * PAGE_SHARE, 1.0, MANY_DIMS)
         } else {
             let open = OpenIndex::open_locked(info.indexoid);
             let meta = meta::read(open.index());
-            (scan_cost(&meta, &costs), f64::from(meta.dims))
+            let share = share_visited(open.index(), &meta, wanted.unwrap_or(1.0));
+            (scan_cost(&meta, &costs), share, f64::from(meta.dims))
         };
         let pass = scan.min(table * SCAN_SHARE);
         let alike = (rows / FEW_VECTORS).max(1.0).log2() * (dims / MANY_DIMS).min(1.0);
         let operators = OPERATORS_PER_ROW + alike * OPERATORS_PER_DOUBLING;
-        if (*path).indexorderbys.is_null() {
+        if !is_ordered {
             // Leaf by leaf: there is nothing to wait for.
             *startup_cost = 0.0;
             *total_cost = pass + rows * (costs.index_tuple + operators * costs.operator);
@@ -95,11 +104,7 @@ pub unsafe extern "C-unwind" fn estimate(
             *pages = f64::from(info.pages);
             return;
         }
-        let wanted = rows_wanted(&*root, &*info.rel, rows);
-        if let Some(wanted) = wanted {
-            history::plan(info.indexoid, wanted as u64);
-        }
-        *startup_cost = pass * wanted.map_or(1.0, passes);
+        *startup_cost = pass * wanted.map_or(1.0, passes) * share;
         *total_cost = pass * passes(rows) + rows * (costs.index_tuple + operators * costs.operator);
         *selectivity = generic.indexSelectivity;
         *pages = f64::from(info.pages);
@@ -119,6 +124,20 @@ fn rows_wanted(root: &pg_sys::PlannerInfo, table: &pg_sys::RelOptInfo, rows: f64
         let spread = 2.0 * (tried * (tried / limit - 1.0)).sqrt();
         (tried + spread).clamp(1.0, rows)
     })
+}
+
+/// The share of the codes that a scan for so many rows looks at, as `kdtree.recall` is set.
+fn share_visited(index: Index, meta: &Meta, rows: f64) -> f64 {
+    let recall = options::recall(index);
+    let vectors: f64 = meta.segments.iter().map(|segment| f64::from(segment.vectors)).sum();
+    if recall >= 1.0 || vectors == 0.0 {
+        return 1.0;
+    }
+    let visited: f64 = open_all(index, meta)
+        .iter()
+        .map(|opened| f64::from(opened.segment.vectors()) * opened.segment.share(recall, rows as usize))
+        .sum();
+    visited / vectors
 }
 
 /// Passes until so many rows are there.

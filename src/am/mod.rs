@@ -29,6 +29,7 @@ mod open_scans;
 pub mod options;
 mod progress;
 mod rebuild;
+mod recall;
 mod scan;
 mod seal;
 mod segments;

@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 use pgrx::{pg_sys, GucContext, GucFlags, GucRegistry, GucSetting, PgSqlErrorCode};
 
 use crate::pg::index::Index;
-use crate::types::error::raise_with_detail;
+use crate::types::error::{raise, raise_with_detail};
 
 /// `leaf_size`: the engine chooses.
 const LEAF_SIZE_AUTO: i32 = 0;
@@ -21,6 +21,14 @@ const DELTA_SIZE_MAX: i32 = i32::MAX;
 /// Index option not given: the setting decides.
 const DELTA_SIZE_UNSET: i32 = -1;
 
+/// `recall`: exact, and the least that can be asked for.
+const EXACT: f64 = 1.0;
+const RECALL_MIN: f64 = 0.5;
+/// The setting as long as nobody sets it: it shows as 1, and yet can be told from a 1 that somebody did set, which is to make scans exact
+/// of indexes whose option says otherwise.
+const RECALL_UNSET: f64 = EXACT + f64::EPSILON;
+
+static RECALL: GucSetting<f64> = GucSetting::<f64>::new(RECALL_UNSET);
 static DELTA_SIZE: GucSetting<i32> = GucSetting::<i32>::new(DELTA_SIZE_DEFAULT);
 
 static KIND: OnceLock<pg_sys::relopt_kind::Type> = OnceLock::new();
@@ -31,6 +39,7 @@ struct Options {
     varlena_header: i32,
     leaf_size: i32,
     delta_size: i32,
+    recall: f64,
 }
 
 /// Registers settings and index options. Called once, when the library is loaded.
@@ -44,6 +53,16 @@ pub fn register() {
         DELTA_SIZE_MAX,
         GucContext::Userset,
         GucFlags::UNIT_KB,
+    );
+    GucRegistry::define_float_guc(
+        c"kdtree.recall",
+        c"Share of the nearest neighbours that scans of kdtree indexes are to find.",
+        c"1 is exact. Set, it has precedence over the index option recall.",
+        &RECALL,
+        RECALL_MIN,
+        RECALL_UNSET,
+        GucContext::Userset,
+        GucFlags::default(),
     );
     // SAFETY: plain registrations, at the time for which they are made.
     unsafe {
@@ -68,6 +87,15 @@ pub fn register() {
             DELTA_SIZE_MAX,
             lock,
         );
+        pg_sys::add_real_reloption(
+            kind,
+            c"recall".as_ptr(),
+            c"Share of the nearest neighbours that scans are to find".as_ptr(),
+            EXACT,
+            RECALL_MIN,
+            EXACT,
+            lock,
+        );
         KIND.get_or_init(|| kind);
     }
 }
@@ -83,9 +111,14 @@ pub unsafe extern "C-unwind" fn options(reloptions: pg_sys::Datum, validate: boo
         opttype: pg_sys::relopt_type::RELOPT_TYPE_INT,
         offset: offset as i32,
     };
+    let real = |name, offset| pg_sys::relopt_parse_elt {
+        opttype: pg_sys::relopt_type::RELOPT_TYPE_REAL,
+        ..integer(name, offset)
+    };
     let elements = [
         integer(c"leaf_size", std::mem::offset_of!(Options, leaf_size)),
         integer(c"delta_size", std::mem::offset_of!(Options, delta_size)),
+        real(c"recall", std::mem::offset_of!(Options, recall)),
     ];
     let kind = *KIND.get().expect("options are registered when the library is loaded");
     // SAFETY: the elements describe `Options`, which is what build_reloptions allocates.
@@ -138,6 +171,26 @@ pub fn delta_bytes(index: Index) -> u64 {
         _ => DELTA_SIZE.get(),
     };
     kilobytes as u64 * 1024
+}
+
+/// The share of the nearest neighbours that a scan is to find: the setting if there is one, else the index's option; 1 for all.
+pub fn recall(index: Index) -> f64 {
+    match RECALL.get() {
+        RECALL_UNSET => of(&index).map_or(EXACT, |options| options.recall),
+        set => set,
+    }
+}
+
+/// The same for a function that is told: raises an error if it is told nonsense.
+pub fn recall_or(index: Index, told: Option<f64>) -> f64 {
+    match told {
+        None => recall(index),
+        Some(recall) if (RECALL_MIN..=EXACT).contains(&recall) => recall,
+        Some(recall) => raise(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("recall must be between {RECALL_MIN} and {EXACT}, not {recall}"),
+        ),
+    }
 }
 
 /// Bytes that a maintenance command may use (`maintenance_work_mem`).

@@ -3,10 +3,12 @@
 //! # Order
 //! The executor computes the true distance of each row that it gets and puts the rows in order again
 //! (`xs_recheckorderby`), as for GiST. All that is asked of a scan is that bounds ascend and are never above
-//! what the operator returns. The order in which rows come:
+//! what the operator returns; where bounds descend, the executor goes on and returns what is nearer after what is farther. The order
+//! in which rows come:
 //!
 //! 1. rows of the `unbounded` list, with the bound minus infinity;
-//! 2. rows of the trees and of the delta, as the engine's search yields them;
+//! 2. rows of the trees and of the delta, as the engine's search yields them. If the search is approximate (`kdtree.recall`) and comes to
+//!    its end, rows follow that it found too late for their place, with bounds that begin anew;
 //! 3. rows whose distance is NaN, which sorts after all numbers;
 //! 4. rows whose vector is NULL, which sort last.
 //!
@@ -30,7 +32,7 @@ use super::chain::{scan_delta, Walk};
 use super::open_scans::OpenScan;
 use super::segments::{open_all, SegmentPages};
 use super::within::Range;
-use super::{history, meta};
+use super::{history, meta, options};
 use crate::pg::index::Index;
 use crate::pg::interrupts::check_for_interrupts;
 use crate::pg::report::OrRaise;
@@ -406,7 +408,10 @@ fn ranked(index: Index, meta: &Meta, query: Query, radii: impl Iterator<Item = f
     // To NaN, as a radius, everything is within. (And a minimum passes it over.)
     let radius = radii.fold(f64::INFINITY, f64::min);
     if radius < f64::INFINITY {
+        // Everything within a distance, not most of it.
         search.stop_after(radius);
+    } else {
+        search.set_recall(options::recall(index));
     }
     let unbounded = ListRows::new(index, meta.unbounded);
     [Step::List(unbounded, Order::Value(f64::NEG_INFINITY)), Step::Search(Box::new(search))].into()

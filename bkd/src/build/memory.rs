@@ -1,6 +1,6 @@
 //! How much memory a build takes, so that callers can keep to a limit.
 
-use super::default_leaf_size;
+use super::{calibrate, cells, default_leaf_size};
 use crate::layout::fine::FineLayout;
 use crate::layout::leaf::LeafLayout;
 use crate::layout::CHUNK;
@@ -27,13 +27,14 @@ fn stream_bytes(dims: usize, vectors: usize) -> usize {
 
 /// The memory that [`crate::build()`] takes at its peak, its input included, with leaves of the default size.
 ///
-/// Some of it grows with every vector, some only up to a point. There are two peaks: choosing axes, for which a sample of the
-/// vectors is copied, and encoding.
+/// Some of it grows with every vector, some only up to a point. There are three peaks: choosing axes, for which a sample of the
+/// vectors is copied, calibrating, for which the queries are, and encoding.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildMemory {
     /// Of the input, for each vector.
     input: usize,
     choosing: Phase,
+    calibrating: Phase,
     encoding: Phase,
 }
 
@@ -58,11 +59,18 @@ impl BuildMemory {
         let coordinates = if axes::are_own(dims) { 0 } else { (axes::most(dims) + 1) * size_of::<f32>() };
         let batches = 2 * batch_leaves(dims, leaf_size, threads) * stream_bytes(dims, leaf_size);
         let (sample, working) = axes::sample_bytes(dims);
+        let queries = calibrate::memory(dims, threads);
+        let cells = cells::memory(axes::most(dims));
         BuildMemory {
             input: vector + size_of::<f32>() + size_of::<Tid>(),
             choosing: Phase { per_vector: 0, more: vector + working, most: sample },
+            calibrating: Phase {
+                per_vector: coordinates + size_of::<u32>() + cells,
+                more: queries.div_ceil(cells::FEWEST_VECTORS),
+                most: queries,
+            },
             encoding: Phase {
-                per_vector: coordinates + size_of::<u32>() + FineLayout::new(dims).record + boxes,
+                per_vector: coordinates + size_of::<u32>() + FineLayout::new(dims).record + boxes + cells,
                 more: stream,
                 most: batches + threads * leaf_size * SCRATCH,
             },
@@ -77,7 +85,8 @@ impl BuildMemory {
 
     /// The part of [`BuildMemory::of`] that is not the input.
     pub fn beside_input(&self, vectors: usize) -> usize {
-        self.choosing.of(vectors).max(self.encoding.of(vectors)).saturating_add(OTHER)
+        let phases = [self.choosing, self.calibrating, self.encoding];
+        phases.map(|phase| phase.of(vectors)).into_iter().fold(0, usize::max).saturating_add(OTHER)
     }
 
     /// The most vectors for which so many bytes are enough.
@@ -87,7 +96,7 @@ impl BuildMemory {
             let each = self.input + phase.per_vector;
             (bytes / (each + phase.more)).max(bytes.saturating_sub(phase.most) / each)
         };
-        within(self.choosing).min(within(self.encoding))
+        within(self.choosing).min(within(self.calibrating)).min(within(self.encoding))
     }
 }
 

@@ -1,5 +1,7 @@
-//! Turning a set of vectors into the pages of a segment: choose axes, split at medians, encode the leaves, write.
+//! Turning a set of vectors into the pages of a segment: choose axes, split at medians, calibrate, encode the leaves, write.
 
+mod calibrate;
+mod cells;
 mod encode;
 mod memory;
 mod pages;
@@ -15,7 +17,7 @@ pub(crate) use memory::zeros;
 pub use memory::BuildMemory;
 use pages::{ChunkPages, RecordPages};
 use rayon::prelude::*;
-use split::split;
+use split::{split, LEAF_SAMPLE};
 
 use crate::kernels::{Kernels, AXES};
 use crate::layout::fine::FineLayout;
@@ -118,7 +120,7 @@ pub fn build(
     let leaves = count.div_ceil(leaf_size);
     let axes = match options.axes {
         Some(axes) => axes.clone(),
-        None => axes::choose(input.vectors, dims, leaves)?,
+        None => axes::choose(input.vectors, dims, leaves.max(cells::as_leaves(dims, count)))?,
     };
     progress.check()?;
     let coordinates = Coordinates::new(input, &axes)?;
@@ -126,7 +128,11 @@ pub fn build(
 
     let mut order: Vec<u32> = zeros(count)?;
     order.iter_mut().zip(0..).for_each(|(at, vector)| *at = vector);
-    split(&mut order, &coordinates.values, coordinates.axes, leaf_size, progress)?;
+    split(&mut order, &coordinates.values, coordinates.axes, leaf_size, LEAF_SAMPLE, progress)?;
+    let cells = match cells::worthwhile(dims, count) {
+        true => Some(cells::make(input, &axes, &coordinates, &mut order, leaf_size, progress)?),
+        false => None,
+    };
 
     // The fine plane follows the whole coarse stream, so it waits here.
     let record = FineLayout::new(dims).record;
@@ -177,6 +183,7 @@ pub fn build(
         radius: round_up(coordinates.radius),
         axes,
         leaves,
+        cells,
         extents: Vec::new(),
     })
 }

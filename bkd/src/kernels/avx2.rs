@@ -102,6 +102,11 @@ unsafe fn half(norms: *const u8, residuals: *const u8, dots: __m256i, by: &Thres
         _mm256_mul_ps(_mm256_set1_ps(by.scale), _mm256_cvtepi32_ps(dots)),
     );
     let reach = _mm256_add_ps(_mm256_set1_ps(by.tau), residual);
-    let limit = if by.squared { _mm256_mul_ps(reach, reach) } else { reach };
+    let limit = if by.squared {
+        let square = _mm256_mul_ps(_mm256_set1_ps(by.square), _mm256_mul_ps(residual, residual));
+        _mm256_add_ps(_mm256_mul_ps(reach, reach), square)
+    } else {
+        reach
+    };
     _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_LE_OQ>(value, limit)) as Survivors
 }

@@ -24,6 +24,7 @@ pub unsafe fn scan(
     let constant = _mm512_set1_ps(by.constant);
     let scale = _mm512_set1_ps(by.scale);
     let tau = _mm512_set1_ps(by.tau);
+    let square = _mm512_set1_ps(by.square);
     let mut block = blocks.as_ptr();
     for survivors in survivors {
         // SAFETY: `block` starts one of `survivors.len()` blocks of `1 + groups` chunks, and there are `groups` * 8 weights.
@@ -38,7 +39,12 @@ pub unsafe fn scan(
         let value =
             _mm512_sub_ps(_mm512_add_ps(constant, norm), _mm512_mul_ps(scale, _mm512_cvtepi32_ps(dots)));
         let reach = _mm512_add_ps(tau, residual);
-        let limit = if by.squared { _mm512_mul_ps(reach, reach) } else { reach };
+        let limit = if by.squared {
+            let square = _mm512_mul_ps(square, _mm512_mul_ps(residual, residual));
+            _mm512_add_ps(_mm512_mul_ps(reach, reach), square)
+        } else {
+            reach
+        };
         *survivors = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(value, limit);
         // SAFETY: at most one past the end of `blocks`.
         block = unsafe { block.add((1 + groups) * CHUNK) };

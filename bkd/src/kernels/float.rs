@@ -9,6 +9,9 @@ use crate::layout::CHUNK;
 /// Directions that a vector is projected on at once, and at most.
 pub const AXES: usize = 32;
 
+/// Vectors that a vector is multiplied with at once.
+pub const PRODUCTS: usize = 64;
+
 /// A leaf's grid against a query, dimension by dimension (padded to whole groups).
 #[derive(Default)]
 pub struct Grid {
@@ -122,6 +125,8 @@ floats! {
     fn boxes_ip(low: &[f32], high: &[f32], query: f32, sums: &mut [f32]);
     /// Projects `vector - center` on the directions in `columns`, which holds [`AXES`] numbers a dimension.
     fn project(vector: &[f32], center: &[f32], columns: &[f32], into: &mut [f32; AXES]);
+    /// Products of `vector - center` with the vectors in `columns`, which holds [`PRODUCTS`] numbers a dimension.
+    fn products(vector: &[f32], center: &[f32], columns: &[f32], into: &mut [f32; PRODUCTS]);
     /// Squared distance.
     fn l2(a: &[f32], b: &[f32]) -> f32;
     /// Inner product.
@@ -295,6 +300,18 @@ mod body {
             let centered = x - center;
             for axis in 0..AXES {
                 sums[axis] += centered * column[axis];
+            }
+        }
+        *into = sums;
+    }
+
+    #[inline(always)]
+    pub fn products(vector: &[f32], center: &[f32], columns: &[f32], into: &mut [f32; PRODUCTS]) {
+        let mut sums = [0.0f32; PRODUCTS];
+        for ((x, center), column) in vector.iter().zip(center).zip(columns.chunks_exact(PRODUCTS)) {
+            let centered = x - center;
+            for lane in 0..PRODUCTS {
+                sums[lane] += centered * column[lane];
             }
         }
         *into = sums;

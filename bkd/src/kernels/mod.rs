@@ -21,7 +21,7 @@ mod portable;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
 
-pub use float::{Encoded, Floats, Grid, GridSums, AXES};
+pub use float::{Encoded, Floats, Grid, GridSums, AXES, PRODUCTS};
 
 use crate::layout::leaf::LANES;
 
@@ -39,8 +39,9 @@ pub struct Threshold {
     pub norm_step: f32,
     pub residual_base: f32,
     pub residual_step: f32,
-    /// Squared distances: a lane survives if value <= (tau + residual)². Else: if value <= tau + residual.
+    /// Squared distances: a lane survives if value <= (tau + residual)² + square * residual². Else: if value <= tau + residual.
     pub squared: bool,
+    pub square: f32,
     pub tau: f32,
 }
 

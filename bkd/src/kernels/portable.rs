@@ -35,7 +35,7 @@ pub fn threshold(header: &[u8], dots: &Dots, by: &Threshold) -> Survivors {
         let residual = by.residual_base + by.residual_step * code(2 * LANES + lane * 2);
         let value = (by.constant + norm) - by.scale * dot as f32;
         let reach = by.tau + residual;
-        let limit = if by.squared { reach * reach } else { reach };
+        let limit = if by.squared { reach * reach + by.square * (residual * residual) } else { reach };
         survivors |= Survivors::from(value <= limit) << lane;
     }
     survivors

@@ -61,6 +61,7 @@ fn threshold(random: &mut Random) -> Threshold {
         residual_base: number(10.0),
         residual_step: number(0.01),
         squared: false,
+        square: number(1.0).abs(),
         tau: number(2e3),
     };
     by.squared = random.below(2) == 0;
@@ -132,6 +133,7 @@ fn limits_are_inclusive() {
                     residual_base: 0.0,
                     residual_step: 0.0,
                     squared,
+                    square: 0.0,
                     tau: if squared { ROOT } else { ROOT * ROOT },
                 };
                 assert_eq!(scan(&by) >> lane & 1, 1, "{} lane {lane}", kernels.name);

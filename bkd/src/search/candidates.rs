@@ -3,11 +3,11 @@
 use std::collections::BinaryHeap;
 
 /// Source of candidates that are delta entries.
-pub(super) const DELTA: u32 = u32::MAX;
+pub(crate) const DELTA: u32 = u32::MAX;
 
 /// A vector and its key. Ordered by key first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Candidate {
+pub(crate) struct Candidate {
     /// The key's bits, made to sort as unsigned numbers.
     key: u32,
     /// Segment by position, or [`DELTA`].
@@ -17,19 +17,19 @@ pub(super) struct Candidate {
 
 impl Candidate {
     #[inline]
-    pub(super) fn new(key: f32, source: u32, ordinal: u32) -> Self {
+    pub(crate) fn new(key: f32, source: u32, ordinal: u32) -> Self {
         let bits = key.to_bits();
         let sign = (bits as i32 >> 31) as u32;
         Candidate { key: bits ^ (sign | 1 << 31), source, ordinal }
     }
 
-    pub(super) fn key(self) -> f32 {
+    pub(crate) fn key(self) -> f32 {
         let sign = !(self.key as i32 >> 31) as u32;
         f32::from_bits(self.key ^ (sign | 1 << 31))
     }
 
     /// Raises the key to at least this.
-    pub(super) fn raise(&mut self, to: f32) {
+    pub(crate) fn raise(&mut self, to: f32) {
         if self.key() < to {
             *self = Candidate::new(to, self.source, self.ordinal);
         }
@@ -37,7 +37,7 @@ impl Candidate {
 }
 
 /// The candidates with the smallest keys.
-pub(super) struct Candidates {
+pub(crate) struct Candidates {
     heap: BinaryHeap<Candidate>,
     capacity: usize,
     /// Keys from here on are refused.
@@ -45,17 +45,17 @@ pub(super) struct Candidates {
 }
 
 impl Candidates {
-    pub(super) fn new(capacity: usize, end: f32) -> Self {
+    pub(crate) fn new(capacity: usize, end: f32) -> Self {
         Candidates { heap: BinaryHeap::with_capacity(capacity.min(4096)), capacity, end }
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.heap.len() >= self.capacity
     }
 
     /// What a key must be below to matter.
     #[inline]
-    pub(super) fn tau(&self) -> f32 {
+    pub(crate) fn tau(&self) -> f32 {
         match self.heap.peek() {
             Some(last) if self.is_full() => last.key(),
             _ => self.end,
@@ -63,7 +63,7 @@ impl Candidates {
     }
 
     #[inline]
-    pub(super) fn push(&mut self, candidate: Candidate) {
+    pub(crate) fn push(&mut self, candidate: Candidate) {
         if !self.is_full() {
             // Infinite keys are below an infinite end: there is none.
             if candidate.key() < self.end || self.end == f32::INFINITY {
@@ -76,8 +76,14 @@ impl Candidates {
         }
     }
 
+    /// The smallest of both sets, which are of one capacity.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        other.heap.into_iter().for_each(|candidate| self.push(candidate));
+        self
+    }
+
     /// The candidates, the smallest key last.
-    pub(super) fn into_descending(self) -> Vec<Candidate> {
+    pub(crate) fn into_descending(self) -> Vec<Candidate> {
         let mut candidates = self.heap.into_vec();
         candidates.sort_unstable_by(|a, b| b.cmp(a));
         candidates

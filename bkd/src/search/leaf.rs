@@ -10,6 +10,11 @@
 //! and for inner products, with w = 16 s∘q, <q, x̂> = <q, m> + <w, h>. The last norm is stored for every vector, w is
 //! rounded to bytes once a leaf, so what remains for each vector is a dot product of nibbles and bytes. What the
 //! rounding of w can cost, and all other rounding, goes into the constant of the [`Threshold`].
+//!
+//! A vector x may be closer than x̂ by the whole residual r; that is certain. An approximate search takes for granted that only
+//! a part c of r points towards the query, and compares ||q - x̂||² with (tau + c r)² + (1 - c²) r² instead of (tau + r)².
+
+use std::ops::Range;
 
 use super::stream::{Coarse, Stream};
 use crate::kernels::{Grid, GridSums, Kernels, Survivors, Threshold};
@@ -22,6 +27,8 @@ use crate::{Error, Metric, PageRead, Query, Result, Segment};
 pub(super) struct LeafScan {
     kernels: &'static Kernels,
     query: Query,
+    /// How much of a coarse residual may point towards the query: all of it, or what is likely.
+    along: f64,
     grid: Grid,
     weights: Vec<i8>,
     /// Coarse codes of one vector.
@@ -32,6 +39,12 @@ pub(super) struct LeafScan {
 
 /// Up to so many groups (128 dimensions) it is cheaper to put a block together than to scan it in parts.
 const COPIED_GROUPS: usize = 16;
+
+/// What the coarse codes of a vector lost has no reason to point towards the query. In d dimensions, the cosine of the angle between
+/// two directions that have nothing to do with each other has a deviation of 1 / √d; so much is allowed for, and at least the
+/// other share, since not all dimensions weigh the same.
+const DEVIATIONS: f64 = 4.0;
+const LEAST_ALONG: f64 = 0.25;
 
 /// The root of half the smallest single-precision number: the square of anything smaller may be rounded to zero.
 const LOST_SQUARE: f64 = 2.7e-23;
@@ -61,6 +74,7 @@ impl LeafScan {
         LeafScan {
             kernels: Kernels::get(),
             query: query.clone(),
+            along: 1.0,
             grid: Grid { offset: vec![0.0; padded], step: vec![0.0; padded], weight: vec![0.0; padded] },
             weights: vec![0; padded],
             high: vec![0; padded / 2],
@@ -68,69 +82,82 @@ impl LeafScan {
         }
     }
 
+    /// From now on, coarse codes rule out what is very likely too far away, also if it is not certain.
+    pub(super) fn trust_likely_bounds(&mut self) {
+        self.along = (DEVIATIONS / (self.query.dims() as f64).sqrt()).clamp(LEAST_ALONG, 1.0);
+    }
+
+    /// From now on, coarse codes rule out only what is certainly too far away.
+    pub(super) fn trust_certain_bounds(&mut self) {
+        self.along = 1.0;
+    }
+
     /// The raw bound above which nothing in a segment can have a key below `tau`.
     pub(super) fn raw(&self, segment: &Segment, tau: f32) -> f32 {
         Scale::new(&self.query, segment.directory().max_norm).raw(tau)
     }
 
-    /// Scans a leaf. `offer` takes the keys and ordinals of vectors that may matter and returns the new tau. Returns how many
-    /// there were.
+    /// Scans runs of a leaf's vectors. `offer` takes the keys and ordinals of vectors that may matter and returns the new tau.
+    /// Returns how many there were.
     pub(super) fn scan<S: PageRead>(
         &mut self,
         segment: &Segment,
         stream: &mut Stream<'_, S>,
         leaf: usize,
+        runs: &[Range<u32>],
         mut tau: f32,
         mut offer: impl FnMut(f32, u32) -> f32,
     ) -> Result<u64> {
         let (mut coarse, mut fine) = stream.split();
         let layout = segment.layout();
         let vectors = segment.leaf_vectors(leaf);
-        let count = vectors.len();
-        let mut at = segment.leaf_chunk(leaf);
-        let mut view = self.view(segment, &mut coarse, at, count)?;
-        at += layout.prefix_chunks() as u64;
+        let at = segment.leaf_chunk(leaf);
+        let mut view = self.view(segment, &mut coarse, at, vectors.len())?;
+        let at = at + layout.prefix_chunks() as u64;
 
         let block_chunks = layout.block_chunks();
-        let blocks = count.div_ceil(LANES);
         let mut masks = [0 as Survivors; CHUNKS_PER_PAGE / 2];
-        let mut block = 0;
         let mut fine_count = 0;
         // Until there are enough candidates everything survives, so look at a few vectors first.
-        let mut at_once = if tau.is_infinite() { 1 } else { blocks };
-        while block < blocks {
-            view.threshold.tau = view.scale.raw(tau);
-            let run = coarse.run(at, at_once.min(blocks - block) * block_chunks)?;
-            at_once = at_once.saturating_mul(2);
-            let whole = run.len() / (CHUNK * block_chunks);
-            let masks = if whole > 0 {
-                let masks = &mut masks[..whole];
-                let run = &run[..whole * block_chunks * CHUNK];
-                self.kernels.scan(run, layout.groups, &self.weights, &view.threshold, masks);
-                masks
-            } else {
-                masks[0] = self.scan_split_block(&mut coarse, at, layout.groups, &view.threshold)?;
-                &mut masks[..1]
-            };
-            for (step, &mask) in masks.iter().enumerate().filter(|(_, &mask)| mask != 0) {
-                let mut lanes = mask & valid_lanes(count - (block + step) * LANES);
-                while lanes != 0 {
-                    let lane = lanes.trailing_zeros() as usize;
-                    lanes &= lanes - 1;
-                    let ordinal = vectors.start + ((block + step) * LANES + lane) as u32;
-                    let codes = at + (step * block_chunks + 1) as u64;
-                    gather(&mut coarse, codes, layout.groups, lane, &mut self.high)?;
-                    let (low, residual) = fine.record(ordinal)?;
-                    let raw = view.fine.raw(self.kernels, &self.grid, &self.high, low, residual);
-                    fine_count += 1;
-                    let key = view.scale.key(raw);
-                    if key < tau {
-                        tau = offer(key, ordinal);
+        let mut at_once = if tau.is_infinite() { 1 } else { usize::MAX };
+        for run in runs {
+            let run = (run.start - vectors.start) as usize..(run.end - vectors.start) as usize;
+            let mut block = run.start / LANES;
+            let blocks = run.end.div_ceil(LANES);
+            while block < blocks {
+                view.threshold.tau = view.scale.raw(tau);
+                let at = at + (block * block_chunks) as u64;
+                let chunks = coarse.run(at, at_once.min(blocks - block) * block_chunks)?;
+                at_once = at_once.saturating_mul(2);
+                let whole = chunks.len() / (CHUNK * block_chunks);
+                let masks = if whole > 0 {
+                    let masks = &mut masks[..whole];
+                    let chunks = &chunks[..whole * block_chunks * CHUNK];
+                    self.kernels.scan(chunks, layout.groups, &self.weights, &view.threshold, masks);
+                    masks
+                } else {
+                    masks[0] = self.scan_split_block(&mut coarse, at, layout.groups, &view.threshold)?;
+                    &mut masks[..1]
+                };
+                for (step, &mask) in masks.iter().enumerate().filter(|(_, &mask)| mask != 0) {
+                    let mut lanes = mask & lanes_within(&run, (block + step) * LANES);
+                    while lanes != 0 {
+                        let lane = lanes.trailing_zeros() as usize;
+                        lanes &= lanes - 1;
+                        let ordinal = vectors.start + ((block + step) * LANES + lane) as u32;
+                        let codes = at + (step * block_chunks + 1) as u64;
+                        gather(&mut coarse, codes, layout.groups, lane, &mut self.high)?;
+                        let (low, residual) = fine.record(ordinal)?;
+                        let raw = view.fine.raw(self.kernels, &self.grid, &self.high, low, residual);
+                        fine_count += 1;
+                        let key = view.scale.key(raw);
+                        if key < tau {
+                            tau = offer(key, ordinal);
+                        }
                     }
                 }
+                block += masks.len();
             }
-            at += (masks.len() * block_chunks) as u64;
-            block += masks.len();
         }
         Ok(fine_count)
     }
@@ -192,6 +219,7 @@ impl LeafScan {
                     residual_base: round_up(f64::from(header.coarse_base) + pad),
                     residual_step: header.coarse_step,
                     squared: true,
+                    square: (1.0 / (self.along * self.along) - 1.0) as f32,
                     tau: 0.0,
                 };
                 let fine = FineScale {
@@ -216,6 +244,7 @@ impl LeafScan {
                     residual_base: round_up(norm * f64::from(header.coarse_base) + pad),
                     residual_step: round_up(norm * f64::from(header.coarse_step)),
                     squared: false,
+                    square: 0.0,
                     tau: 0.0,
                 };
                 let fine = FineScale {
@@ -229,6 +258,12 @@ impl LeafScan {
                 };
                 (threshold, fine)
             }
+        };
+        let along = self.along as f32;
+        let threshold = Threshold {
+            residual_base: threshold.residual_base * along,
+            residual_step: threshold.residual_step * along,
+            ..threshold
         };
         Ok(View { threshold, fine, scale: Scale::new(&self.query, segment.directory().max_norm) })
     }
@@ -291,13 +326,15 @@ pub(crate) fn read_header<S: PageRead>(
     Ok(header)
 }
 
-/// The lanes of a block that hold vectors when so many are left.
-fn valid_lanes(left: usize) -> Survivors {
-    if left >= LANES {
-        Survivors::MAX
-    } else {
-        (1 << left) - 1
-    }
+/// The lanes of a block that begins with vector `first` of a leaf which lie within a run of these.
+fn lanes_within(run: &Range<usize>, first: usize) -> Survivors {
+    let until = |end: usize| -> Survivors {
+        match end.saturating_sub(first) {
+            lanes if lanes >= LANES => Survivors::MAX,
+            lanes => (1 << lanes) - 1,
+        }
+    };
+    until(run.end) & !until(run.start)
 }
 
 /// Collects the coarse codes of one vector from the chunks of its block.

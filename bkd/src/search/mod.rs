@@ -4,17 +4,27 @@
 //! codes are compared with. The candidates are handed over in order. When they are used up, everything else is known
 //! to be at `tau` or beyond (the *watermark*), and a pass with a larger capacity looks for the next ones, leaving out
 //! what was handed over already.
+//!
+//! With a [recall](Search::set_recall) below one, a pass visits only the cells in which the calibration expects that share of the
+//! nearest neighbours ([`cells`]). The next pass visits more, so the search never ends early. But it may find rows that are
+//! nearer than what was handed over before. These *latecomers* have no place in the order any more and wait until all others
+//! have been handed over; then they follow, in an order of their own.
 
 mod candidates;
+mod cells;
 mod everything;
 mod leaf;
 mod rank;
 mod stream;
 mod within;
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use candidates::{Candidate, Candidates, DELTA};
+use candidates::DELTA;
+pub(crate) use candidates::{Candidate, Candidates};
+pub(crate) use cells::{cell_scores, place};
+use cells::{Budget, Cells, RankedCell};
 pub use everything::Everything;
 pub(crate) use leaf::read_header;
 use leaf::LeafScan;
@@ -29,7 +39,7 @@ use crate::{PageRead, Query, Result, Segment, Tid};
 /// A row and a lower bound of the value that the SQL operator returns for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hit {
-    /// Never above the operator's value for this row or any later one.
+    /// Never above the operator's value for this row or any later one, but for the latecomers of an approximate search.
     pub bound: f64,
     /// Where the row is.
     pub tid: Tid,
@@ -42,7 +52,7 @@ pub struct ScanStats {
     pub segments: u64,
     /// Leaves of all segments.
     pub leaves: u64,
-    /// Leaves whose coarse codes were scanned, counted again in every pass.
+    /// Leaves of which coarse codes were scanned, counted again in every pass.
     pub leaves_visited: u64,
     /// Vectors compared by their coarse codes.
     pub coarse: u64,
@@ -73,6 +83,11 @@ impl ScanStats {
 /// Capacity of the first pass if the caller expects no more. Small: tau gets tight, and few vectors reach the fine plane
 /// (on a million uniform vectors of 64 dimensions 850, where a capacity of 64 lets 2,500 pass).
 const FIRST_CAPACITY: usize = 16;
+/// Rows that the caller is expected to want if he does not say.
+const FIRST_WANTED: usize = 12;
+/// How many vectors an approximate pass visits at the least for every one that it may keep. Were it to keep all, the farthest of them would say
+/// nothing about what is in between.
+const ROOM: usize = 4;
 /// How much larger each pass is than the one before.
 const GROWTH: usize = 8;
 /// The most candidates that a pass keeps: 12 MB of them.
@@ -96,9 +111,17 @@ pub struct Search<S> {
     watermark: f32,
     /// Rows with keys from here on are not wanted.
     end: f32,
+    /// Share of the nearest neighbours to be found; 1 for all of them.
+    recall: f64,
+    /// Rows that the caller is likely to want of the next pass.
+    wanted: usize,
+    /// Cells of the segments, ranked by the first pass of an approximate search.
+    cells: Option<Cells>,
     /// Rows handed over or pending, as a bit a vector; made when a second pass is needed. The last is the delta's.
     seen: Vec<Vec<u64>>,
     capacity: usize,
+    /// Rows that were pending so far.
+    handed_over: usize,
     exhausted: bool,
     scan: LeafScan,
     stats: ScanStats,
@@ -120,8 +143,12 @@ impl<S: PageRead> Search<S> {
             pending: Vec::new(),
             watermark: f32::NEG_INFINITY,
             end: f32::INFINITY,
+            recall: 1.0,
+            wanted: FIRST_WANTED,
+            cells: None,
             seen: Vec::new(),
             capacity: FIRST_CAPACITY,
+            handed_over: 0,
             exhausted: false,
             stats,
         }
@@ -130,6 +157,7 @@ impl<S: PageRead> Search<S> {
     /// How many rows the caller is likely to want: a hint for the size of the first pass.
     pub fn expect(&mut self, rows: usize) {
         self.capacity = rows.saturating_add(rows / 4).clamp(FIRST_CAPACITY, MAX_CAPACITY);
+        self.wanted = rows.clamp(1, MAX_CAPACITY);
     }
 
     /// Leaves out rows for which the SQL operator certainly returns more than `value`.
@@ -137,7 +165,20 @@ impl<S: PageRead> Search<S> {
         self.end = self.query.end_of(value);
     }
 
-    /// The next row in ascending order of bounds. `check` is called now and then, with no page held.
+    /// Makes the search approximate: of the rows that are handed over, about this share are those that an exact search would
+    /// hand over. To be called before the first [`Search::next`].
+    ///
+    /// # Panics
+    /// If the search [stops](Search::stop_after) somewhere: everything within a distance is not most of it.
+    pub fn set_recall(&mut self, recall: f64) {
+        assert!(recall >= 1.0 || self.end == f32::INFINITY);
+        self.recall = recall;
+        if self.is_approximate() {
+            self.scan.trust_likely_bounds();
+        }
+    }
+
+    /// The next row in ascending order of bounds; after the last of them, the latecomers of an approximate search. `check` is called now and then, with no page held.
     ///
     /// # Errors
     /// [`crate::Error::Corrupt`] if a page is not what it should be.
@@ -181,39 +222,87 @@ impl<S: PageRead> Search<S> {
             }
         }
         let mut candidates = Candidates::new(self.capacity, self.end);
+        let mut latecomers = false;
         for (ordinal, &(key, _)) in self.delta.iter().enumerate() {
             if !is_seen(&self.seen, self.segments.len(), ordinal as u32) {
-                candidates.push(Candidate::new(key, DELTA, ordinal as u32));
+                if key < self.watermark && self.is_approximate() {
+                    latecomers = true;
+                } else {
+                    candidates.push(Candidate::new(key, DELTA, ordinal as u32));
+                }
             }
         }
-        self.visit_leaves(&mut candidates, check)?;
+        let mut left_out = false;
+        if self.is_approximate() {
+            let cells = self.cells.get_or_insert_with(|| Cells::rank(&self.query, &self.segments));
+            let at_least = self.handed_over + ROOM * self.capacity;
+            let budget = cells.choose(&self.segments, self.recall, self.wanted, at_least);
+            left_out = budget.leaves_out;
+            latecomers |= if left_out {
+                self.visit_cells(budget, &mut candidates, check)?
+            } else {
+                self.visit_leaves(&mut candidates, check)?
+            };
+        } else {
+            self.visit_leaves(&mut candidates, check)?;
+        }
 
-        self.exhausted = !candidates.is_full();
-        let tau = candidates.tau();
+        let full = candidates.is_full();
+        if left_out && !full {
+            // There would be no telling how many rows are nearer than the last of these. The next pass visits more.
+            return Ok(());
+        }
         self.pending = candidates.into_descending();
+        self.exhausted = !full && !latecomers;
         // Bounds of this pass are those of rows that were at the old watermark or beyond.
         for candidate in &mut self.pending {
             candidate.raise(self.watermark);
         }
-        if !self.exhausted {
-            self.mark_seen();
-            self.watermark = tau.max(self.watermark);
-            self.capacity = (self.capacity * GROWTH).min(MAX_CAPACITY);
+        if self.exhausted {
+            return Ok(());
         }
+        if left_out {
+            // Fewer rows were looked for than are here: the caller gets some more than he wants, since he must look ahead.
+            let extra = self.pending.len().saturating_sub(self.wanted + self.wanted / 2 + 4);
+            self.pending.drain(..extra);
+        }
+        self.mark_seen();
+        self.handed_over += self.pending.len();
+        if let Some(last) = self.pending.first() {
+            self.watermark = last.key();
+        }
+        if latecomers && !full {
+            // All else is pending: what remains are the latecomers, for which an exact search begins anew.
+            self.recall = 1.0;
+            self.scan.trust_certain_bounds();
+            self.watermark = f32::NEG_INFINITY;
+        }
+        self.capacity = (self.capacity * GROWTH).min(MAX_CAPACITY);
+        self.wanted = self.capacity;
         Ok(())
     }
 
+    fn is_approximate(&self) -> bool {
+        self.recall < 1.0
+    }
+
     /// The nearest leaf first: it makes tau finite. Then the most promising of those that are still within tau, then the
-    /// others as they lie.
-    fn visit_leaves(&mut self, candidates: &mut Candidates, check: &mut dyn FnMut()) -> Result<()> {
+    /// others as they lie. Returns whether there were latecomers.
+    fn visit_leaves(&mut self, candidates: &mut Candidates, check: &mut dyn FnMut()) -> Result<bool> {
         let by_bound = |&a: &u32, &b: &u32| {
             let bound = |leaf: u32| self.leaves[leaf as usize].bound;
             bound(a).total_cmp(&bound(b)).then(a.cmp(&b))
         };
         let all = 0..self.leaves.len() as u32;
-        let Some(nearest) = all.clone().min_by(by_bound) else { return Ok(()) };
-        let mut visit = Visit { segments: &self.segments, seen: &self.seen, stream: None, visited: 0 };
-        visit.leaf(self.leaves[nearest as usize], &mut self.scan, candidates, &mut self.stats, check)?;
+        let Some(nearest) = all.clone().min_by(by_bound) else { return Ok(false) };
+        let mut visit = Visit::new(&self.segments, &self.seen, self.floor());
+        visit.whole_leaf(
+            self.leaves[nearest as usize],
+            &mut self.scan,
+            candidates,
+            &mut self.stats,
+            check,
+        )?;
 
         let tau = candidates.tau();
         let reach: Vec<f32> = self.segments.iter().map(|(segment, _)| self.scan.raw(segment, tau)).collect();
@@ -238,10 +327,77 @@ impl<S: PageRead> Search<S> {
             let leaf = self.leaves[leaf as usize];
             let segment = &self.segments[leaf.source as usize].0;
             if leaf.bound <= self.scan.raw(segment, candidates.tau()) {
-                visit.leaf(leaf, &mut self.scan, candidates, &mut self.stats, check)?;
+                visit.whole_leaf(leaf, &mut self.scan, candidates, &mut self.stats, check)?;
             }
         }
-        Ok(())
+        Ok(visit.latecomers)
+    }
+
+    /// The nearest cells first, to make tau tight, then the others as they lie, the cells of a leaf together. Segments without cells
+    /// are searched whole. Returns whether there were latecomers.
+    fn visit_cells(
+        &mut self,
+        budget: Budget,
+        candidates: &mut Candidates,
+        check: &mut dyn FnMut(),
+    ) -> Result<bool> {
+        let mut rest = budget.cells;
+        let mut first = rest.clone();
+        if first.len() > BEST_FIRST {
+            let (_, &mut bar, _) = first.select_nth_unstable_by(BEST_FIRST, RankedCell::by_score);
+            first.truncate(BEST_FIRST);
+            rest.retain(|cell| RankedCell::by_score(cell, &bar).is_ge());
+        } else {
+            rest.clear();
+        }
+        first.sort_unstable_by(RankedCell::by_score);
+
+        let mut first_leaves = Vec::with_capacity(self.segments.len());
+        let mut leaves = 0;
+        for (segment, _) in &self.segments {
+            first_leaves.push(leaves);
+            leaves += segment.leaves();
+        }
+        let mut visit = Visit::new(&self.segments, &self.seen, self.floor());
+        let leaf_of = |cell: &RankedCell| self.segments[cell.source as usize].0.cell(cell.cell).0;
+        let groups =
+            first.chunks(1).chain(rest.chunk_by(|a, b| (a.source, leaf_of(a)) == (b.source, leaf_of(b))));
+        let mut runs: Vec<Range<u32>> = Vec::new();
+        for cells in groups {
+            let segment = &self.segments[cells[0].source as usize].0;
+            let leaf = self.leaves[first_leaves[cells[0].source as usize] + leaf_of(&cells[0]) as usize];
+            if leaf.bound > self.scan.raw(segment, candidates.tau()) {
+                continue;
+            }
+            runs.clear();
+            for cell in cells {
+                let (_, vectors) = segment.cell(cell.cell);
+                match runs.last_mut() {
+                    Some(last) if last.end == vectors.start => last.end = vectors.end,
+                    _ => runs.push(vectors),
+                }
+            }
+            visit.runs(leaf, &runs, &mut self.scan, candidates, &mut self.stats, check)?;
+        }
+        let without_cells =
+            self.segments.iter().zip(first_leaves).filter(|((segment, _), _)| !segment.has_cells());
+        for ((segment, _), first) in without_cells {
+            for &leaf in &self.leaves[first..first + segment.leaves()] {
+                if leaf.bound <= self.scan.raw(segment, candidates.tau()) {
+                    visit.whole_leaf(leaf, &mut self.scan, candidates, &mut self.stats, check)?;
+                }
+            }
+        }
+        Ok(visit.latecomers)
+    }
+
+    /// The key below which unseen rows are latecomers.
+    fn floor(&self) -> f32 {
+        if self.is_approximate() {
+            self.watermark
+        } else {
+            f32::NEG_INFINITY
+        }
     }
 
     fn mark_seen(&mut self) {
@@ -264,12 +420,33 @@ struct Visit<'a, S: PageRead> {
     seen: &'a [Vec<u64>],
     stream: Option<(u32, Stream<'a, S>)>,
     visited: usize,
+    /// Keys below this come too late.
+    floor: f32,
+    latecomers: bool,
 }
 
-impl<S: PageRead> Visit<'_, S> {
-    fn leaf(
+impl<'a, S: PageRead> Visit<'a, S> {
+    fn new(segments: &'a [(Arc<Segment>, S)], seen: &'a [Vec<u64>], floor: f32) -> Self {
+        Visit { segments, seen, stream: None, visited: 0, floor, latecomers: false }
+    }
+
+    fn whole_leaf(
         &mut self,
         leaf: RankedLeaf,
+        scan: &mut LeafScan,
+        candidates: &mut Candidates,
+        stats: &mut ScanStats,
+        check: &mut dyn FnMut(),
+    ) -> Result<()> {
+        let vectors = self.segments[leaf.source as usize].0.leaf_vectors(leaf.leaf as usize);
+        self.runs(leaf, &[vectors], scan, candidates, stats, check)
+    }
+
+    /// Visits runs of the vectors of a leaf.
+    fn runs(
+        &mut self,
+        leaf: RankedLeaf,
+        runs: &[Range<u32>],
         scan: &mut LeafScan,
         candidates: &mut Candidates,
         stats: &mut ScanStats,
@@ -286,15 +463,20 @@ impl<S: PageRead> Visit<'_, S> {
             other => &mut other.insert((leaf.source, Stream::new(segment, store))).1,
         };
         let tau = candidates.tau();
+        let (seen, floor, latecomers) = (self.seen, self.floor, &mut self.latecomers);
         let offer = |key, ordinal| {
-            if !is_seen(self.seen, leaf.source as usize, ordinal) {
-                candidates.push(Candidate::new(key, leaf.source, ordinal));
+            if !is_seen(seen, leaf.source as usize, ordinal) {
+                if key < floor {
+                    *latecomers = true;
+                } else {
+                    candidates.push(Candidate::new(key, leaf.source, ordinal));
+                }
             }
             candidates.tau()
         };
         stats.leaves_visited += 1;
-        stats.coarse += u64::from(leaf.vectors);
-        stats.fine += scan.scan(segment, stream, leaf.leaf as usize, tau, offer)?;
+        stats.coarse += runs.iter().map(|run| run.len() as u64).sum::<u64>();
+        stats.fine += scan.scan(segment, stream, leaf.leaf as usize, runs, tau, offer)?;
         Ok(())
     }
 }

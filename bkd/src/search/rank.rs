@@ -12,25 +12,18 @@ pub(super) struct RankedLeaf {
     /// Segment, by position in the search.
     pub source: u32,
     pub leaf: u32,
-    pub vectors: u32,
 }
 
 /// Appends the leaves of a segment in storage order.
 pub(super) fn rank(query: &Query, segment: &Segment, source: u32, into: &mut Vec<RankedLeaf>) {
-    let directory = segment.directory();
-    let bounds = bounds(query, segment);
-    into.extend(
-        bounds
-            .into_iter()
-            .zip(&directory.leaves.vectors)
-            .enumerate()
-            .map(|(leaf, (bound, &vectors))| RankedLeaf { bound, source, leaf: leaf as u32, vectors }),
-    );
+    let leaves = bounds(query, segment).into_iter().zip(0..);
+    into.extend(leaves.map(|(bound, leaf)| RankedLeaf { bound, source, leaf }));
 }
 
 fn bounds(query: &Query, segment: &Segment) -> Vec<f32> {
     let directory = segment.directory();
     let axes = directory.axes.count(segment.dims());
+    let (low, high, count) = (&directory.leaves.low, &directory.leaves.high, segment.leaves());
     // Rounding of the sums over the axes, relative to the largest terms that can occur in them.
     let sum_error = (axes as f64 + 8.0) * UNIT;
     let projection_error = match directory.axes {
@@ -44,7 +37,7 @@ fn bounds(query: &Query, segment: &Segment) -> Vec<f32> {
                 Axes::Principal { center, .. } => project(query, segment, center),
             };
             let slack = projection_error * (length + f64::from(directory.radius));
-            let sums = sums(segment, &coordinates[..axes], Metric::L2);
+            let sums = sums(low, high, count, &coordinates[..axes], Metric::L2);
             // In single precision, which vectorises, with room for its rounding.
             let factor = (1.0 - 2.0 * sum_error - 8.0 * UNIT) as f32;
             let slack = round_up(slack + UNDERFLOW);
@@ -70,7 +63,7 @@ fn bounds(query: &Query, segment: &Segment) -> Vec<f32> {
                 + vanished(axes, segment.dims(), vectors) * norm
                 + PRODUCT_UNDERFLOW;
             let slack = relative * norm * vectors + vanished;
-            let sums = sums(segment, &coordinates[..axes], Metric::InnerProduct);
+            let sums = sums(low, high, count, &coordinates[..axes], Metric::InnerProduct);
             sums.into_iter()
                 .zip(&directory.leaves.beyond)
                 .map(|(sum, &leaf)| -(at_center + f64::from(sum) + beyond * f64::from(leaf) + slack))
@@ -110,14 +103,12 @@ fn project(query: &Query, segment: &Segment, center: &[f32]) -> (Vec<f32>, f64) 
     (coordinates.to_vec(), vector.iter().zip(center).map(square).sum::<f64>().sqrt())
 }
 
-/// Sums over the axes, for all leaves at once.
-fn sums(segment: &Segment, coordinates: &[f32], metric: Metric) -> Vec<f32> {
+/// Sums over the axes, for all boxes at once; or for all points, if both ends are the same.
+pub(super) fn sums(low: &[f32], high: &[f32], count: usize, coordinates: &[f32], metric: Metric) -> Vec<f32> {
     let floats = Kernels::get().floats();
-    let leaves = &segment.directory().leaves;
-    let count = segment.leaves();
     let mut sums = vec![0.0; count];
     for (axis, &coordinate) in coordinates.iter().enumerate() {
-        let (low, high) = (&leaves.low[axis * count..][..count], &leaves.high[axis * count..][..count]);
+        let (low, high) = (&low[axis * count..][..count], &high[axis * count..][..count]);
         match metric {
             Metric::L2 | Metric::Cosine => floats.boxes_l2(low, high, coordinate, &mut sums),
             Metric::InnerProduct => floats.boxes_ip(low, high, coordinate, &mut sums),

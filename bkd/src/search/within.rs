@@ -88,9 +88,11 @@ impl<S: PageRead> Within<S> {
             found.push(ordinal);
             self.end
         };
-        self.stats.fine += self.scan.scan(segment, &mut stream, leaf.leaf as usize, self.end, offer)?;
+        let vectors = segment.leaf_vectors(leaf.leaf as usize);
+        self.stats.coarse += vectors.len() as u64;
+        self.stats.fine +=
+            self.scan.scan(segment, &mut stream, leaf.leaf as usize, &[vectors], self.end, offer)?;
         self.stats.leaves_visited += 1;
-        self.stats.coarse += u64::from(leaf.vectors);
         drop(stream);
         // Ordinals ascend, so one page after the other is read.
         let mut page = None;

@@ -1,0 +1,181 @@
+//! Searching a new segment for some of its own vectors, to learn how many cells a search must visit.
+//!
+//! Neighbours are found by comparing many queries at once with one in [`EVERY`] of the vectors. They stand for all: the first six of
+//! them are spread like the first 96 of all. More queries teach more than more neighbours of each, and the time is
+//! limited to a fraction of the build's.
+//!
+//! Then it is known in which cells the neighbours are, and which places these have in the order in which a search visits cells. A
+//! vector is no neighbour of itself: a user's query is rarely a row of the table.
+
+use rayon::prelude::*;
+
+use super::{zeros, Input, Progress};
+use crate::calibration::{Calibration, NEIGHBOURS, TARGETS};
+use crate::kernels::{Kernels, PRODUCTS};
+use crate::search::{cell_scores, place, Candidate, Candidates};
+use crate::segment::columns;
+use crate::{Axes, CellTable, Metric, Result};
+
+/// Queries. Their mean recall is about 0.01 from that of all: some are much harder than others.
+const QUERIES: usize = GROUPS * PRODUCTS;
+const GROUPS: usize = 12;
+/// One in so many vectors is looked at.
+const EVERY: usize = 16;
+/// The most neighbours that are looked for.
+const MOST: usize = NEIGHBOURS[NEIGHBOURS.len() - 1] / EVERY;
+/// Vectors of which some are compared with all groups of queries before the next are read from memory.
+const BLOCK: usize = 64 * EVERY;
+
+/// Measures how many cells it takes. `order` has the vectors by cells.
+pub(super) fn calibrate(
+    input: &Input<'_>,
+    axes: &Axes,
+    order: &[u32],
+    cells: &CellTable,
+    progress: &Progress,
+) -> Result<Calibration> {
+    let sample = Sample::new(input, axes, order)?;
+    let slab = order.len().div_ceil(rayon::current_num_threads()).next_multiple_of(BLOCK);
+    let nearest = order
+        .par_chunks(slab)
+        .enumerate()
+        .map(|(at, slab_order)| sample.nearest(input, slab_order, at * slab, progress))
+        .try_reduce_with(|left, right| Ok(left.into_iter().zip(right).map(|(a, b)| a.and(b)).collect()))
+        .expect("a segment is not empty")?;
+
+    let columns = match axes {
+        Axes::Own => Vec::new(),
+        Axes::Principal { rows, .. } => columns(rows, input.dims)?,
+    };
+    let mut end = 0;
+    let ends: Vec<u32> = cells.vectors.iter().map(|vectors| (end += vectors, end).1).collect();
+    let found: Vec<Vec<f32>> = sample
+        .positions
+        .par_iter()
+        .zip(nearest)
+        .map(|(&position, nearest)| {
+            let query = input.vector(order[position as usize]);
+            let scores = cell_scores(input.metric, cells, &place(input.metric, axes, &columns, query));
+            let within = shares_within(&scores);
+            let cell = |of: &Candidate| ends.partition_point(|&end| end <= of.ordinal);
+            nearest.into_descending().iter().rev().map(|of| within[cell(of)]).collect()
+        })
+        .collect();
+    Ok(Calibration::new(NEIGHBOURS.map(|neighbours| quantiles(&found, neighbours / EVERY))))
+}
+
+/// Memory that it takes: queries side by side, and what each thread has found for them.
+pub(super) fn memory(dims: usize, threads: usize) -> usize {
+    let found = MOST * size_of::<Candidate>() + size_of::<Candidates>() + size_of::<f32>();
+    QUERIES * (dims * size_of::<f32>() + (threads + 1) * found)
+}
+
+/// The share of cells that have been visited once each cell has been.
+fn shares_within(scores: &[f32]) -> Vec<f32> {
+    let mut order: Vec<u32> = (0..scores.len() as u32).collect();
+    order.sort_unstable_by(|&a, &b| scores[a as usize].total_cmp(&scores[b as usize]).then(a.cmp(&b)));
+    let mut shares = vec![0.0; scores.len()];
+    for (place, cell) in order.into_iter().enumerate() {
+        shares[cell as usize] = (place + 1) as f32 / scores.len() as f32;
+    }
+    shares
+}
+
+/// The shares of cells in which the target shares of so many neighbours are.
+fn quantiles(found: &[Vec<f32>], neighbours: usize) -> [f32; TARGETS.len()] {
+    let mut shares: Vec<f32> =
+        found.iter().flat_map(|found| found.iter().take(neighbours)).copied().collect();
+    shares.sort_unstable_by(f32::total_cmp);
+    TARGETS.map(|target| shares[((target * shares.len() as f64).ceil() as usize - 1).min(shares.len() - 1)])
+}
+
+/// Queries, side by side.
+struct Sample {
+    metric: Metric,
+    /// Where in the order they are.
+    positions: Vec<u32>,
+    /// What is taken from all vectors first, so that squares do not drown in the distance from the origin.
+    center: Vec<f32>,
+    /// For each group, [`PRODUCTS`] numbers a dimension.
+    columns: Vec<Vec<f32>>,
+    /// Squared distances of the queries from the center.
+    squares: Vec<f32>,
+}
+
+impl Sample {
+    /// Takes queries from everywhere in the tree.
+    fn new(input: &Input<'_>, axes: &Axes, order: &[u32]) -> Result<Self> {
+        // A place of its own in each stride, so that the sample does not keep step with the cells.
+        let stride = order.len() / QUERIES;
+        let positions =
+            (0..QUERIES).map(|at| (at * stride + at * 0x9e37 % stride) as u32).collect::<Vec<_>>();
+        let dims = input.dims;
+        let center = match (input.metric, axes) {
+            (Metric::InnerProduct, _) => vec![0.0; dims],
+            (_, Axes::Own) => input.vector(0).to_vec(),
+            (_, Axes::Principal { center, .. }) => center.clone(),
+        };
+        let mut groups = Vec::with_capacity(GROUPS);
+        let mut squares = Vec::with_capacity(QUERIES);
+        for group in positions.chunks_exact(PRODUCTS) {
+            let mut columns: Vec<f32> = zeros(dims * PRODUCTS)?;
+            for (column, &position) in group.iter().enumerate() {
+                let query = input.vector(order[position as usize]);
+                squares.push(Kernels::get().floats().l2(query, &center));
+                for (dim, (x, center)) in query.iter().zip(&center).enumerate() {
+                    columns[dim * PRODUCTS + column] = x - center;
+                }
+            }
+            groups.push(columns);
+        }
+        Ok(Sample { metric: input.metric, positions, center, columns: groups, squares })
+    }
+
+    /// The nearest neighbours of each query among the vectors of a part of the order that begins at `first`.
+    fn nearest(
+        &self,
+        input: &Input<'_>,
+        order: &[u32],
+        first: usize,
+        progress: &Progress,
+    ) -> Result<Vec<Candidates>> {
+        let floats = Kernels::get().floats();
+        let mut nearest: Vec<Candidates> =
+            self.positions.iter().map(|_| Candidates::new(MOST, f32::INFINITY)).collect();
+        let mut taus = vec![f32::INFINITY; QUERIES];
+        let mut keys = [0.0; PRODUCTS];
+        for (at, block) in order.chunks(BLOCK).enumerate() {
+            progress.check()?;
+            let looked_at = || block.iter().enumerate().step_by(EVERY);
+            let squares: Vec<f32> =
+                looked_at().map(|(_, &id)| floats.l2(input.vector(id), &self.center)).collect();
+            for (group, columns) in self.columns.iter().enumerate() {
+                let queries = group * PRODUCTS..(group + 1) * PRODUCTS;
+                let (taus, of_queries) = (&mut taus[queries.clone()], &self.squares[queries.clone()]);
+                for ((lane, &id), &square) in looked_at().zip(&squares) {
+                    floats.products(input.vector(id), &self.center, columns, &mut keys);
+                    let mut any = false;
+                    for ((key, of_query), tau) in keys.iter_mut().zip(of_queries).zip(&*taus) {
+                        *key = match self.metric {
+                            Metric::InnerProduct => -*key,
+                            Metric::L2 | Metric::Cosine => square + of_query - 2.0 * *key,
+                        };
+                        any |= *key < *tau;
+                    }
+                    if !any {
+                        continue;
+                    }
+                    let position = (first + at * BLOCK + lane) as u32;
+                    for (query, (&key, tau)) in keys.iter().zip(&mut *taus).enumerate() {
+                        let query = queries.start + query;
+                        if key < *tau && self.positions[query] != position {
+                            nearest[query].push(Candidate::new(key, 0, position));
+                            *tau = nearest[query].tau();
+                        }
+                    }
+                }
+            }
+        }
+        Ok(nearest)
+    }
+}

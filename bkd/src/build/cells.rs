@@ -1,0 +1,89 @@
+//! Cells: runs of neighbouring vectors within leaves, the unit of an approximate search.
+//!
+//! A leaf is large, because each costs time to look at; a cell is small, because the smaller the pieces, the fewer vectors have to be
+//! looked at for the same recall. The cells of a leaf share its grid, so they cost nothing but a centre in the directory.
+
+use rayon::prelude::*;
+
+use super::calibrate::calibrate;
+use super::split::{split, CELL_SAMPLE};
+use super::{zeros, Coordinates, Input, Progress};
+use crate::{Axes, Calibration, CellTable, Metric, Result};
+
+/// Vectors of a cell.
+const CELL: usize = 128;
+/// What counts of a cell's mean squared distance from its centre against it, and of its deviation along an axis for it where the largest
+/// product counts. Measured: docs/design.md.
+const DISTANCE_SPREAD: f32 = 0.5;
+const PRODUCT_SPREAD: f32 = 4.0;
+/// A segment of fewer vectors has no cells: to search all of it takes no longer than to choose.
+pub(super) const FEWEST_VECTORS: usize = 64 * CELL;
+
+/// Nor has one of so few dimensions: an exact search visits few leaves.
+const FEW_DIMS: usize = 8;
+
+/// Whether a segment of so many vectors has cells.
+pub(super) fn worthwhile(dims: usize, vectors: usize) -> bool {
+    dims > FEW_DIMS && vectors >= FEWEST_VECTORS
+}
+
+/// Memory that they take for each vector: centres, twice while they are put in order, and what is counted of them.
+pub(super) fn memory(axes: usize) -> usize {
+    ((2 * axes + 16) * size_of::<f32>()).div_ceil(CELL)
+}
+
+/// Leaves of a tree for which the axes are good enough for so many cells.
+pub(super) fn as_leaves(dims: usize, vectors: usize) -> usize {
+    if worthwhile(dims, vectors) {
+        vectors / CELL / 8
+    } else {
+        0
+    }
+}
+
+/// Orders the vectors of each leaf by cells, measures these and calibrates them.
+pub(super) fn make(
+    input: &Input<'_>,
+    axes: &Axes,
+    coordinates: &Coordinates<'_>,
+    order: &mut [u32],
+    leaf_size: usize,
+    progress: &Progress,
+) -> Result<CellTable> {
+    order.par_chunks_mut(leaf_size).try_for_each(|leaf| {
+        split(leaf, &coordinates.values, coordinates.axes, CELL, CELL_SAMPLE, progress)
+    })?;
+    let cells: Vec<&[u32]> = order.chunks(leaf_size).flat_map(|leaf| leaf.chunks(CELL)).collect();
+    let measured: Vec<(Vec<f32>, f32)> = cells.par_iter().map(|cell| measure(cell, coordinates)).collect();
+    let mut center: Vec<f32> = zeros(coordinates.axes * cells.len())?;
+    let mut spread = Vec::with_capacity(cells.len());
+    for (cell, (mean, variance)) in measured.into_iter().enumerate() {
+        for (axis, x) in mean.into_iter().enumerate() {
+            center[axis * cells.len() + cell] = x;
+        }
+        spread.push(match input.metric {
+            Metric::L2 | Metric::Cosine => DISTANCE_SPREAD * variance,
+            Metric::InnerProduct => PRODUCT_SPREAD * (variance / coordinates.axes.max(1) as f32).sqrt(),
+        });
+    }
+    let vectors = cells.iter().map(|cell| cell.len() as u32).collect();
+    let mut table = CellTable { vectors, center, spread, calibration: Calibration::default() };
+    table.calibration = calibrate(input, axes, order, &table, progress)?;
+    Ok(table)
+}
+
+/// Mean of a cell on the axes, and mean squared distance from it.
+fn measure(cell: &[u32], coordinates: &Coordinates<'_>) -> (Vec<f32>, f32) {
+    let mut mean = vec![0f64; coordinates.axes];
+    for &at in cell {
+        for (sum, &x) in mean.iter_mut().zip(coordinates.of(at)) {
+            *sum += f64::from(x);
+        }
+    }
+    mean.iter_mut().for_each(|sum| *sum /= cell.len() as f64);
+    let distance = |&at: &u32| -> f64 {
+        coordinates.of(at).iter().zip(&mean).map(|(&x, mean)| (f64::from(x) - mean).powi(2)).sum()
+    };
+    let variance = cell.iter().map(distance).sum::<f64>() / cell.len() as f64;
+    (mean.into_iter().map(|x| x as f32).collect(), variance as f32)
+}

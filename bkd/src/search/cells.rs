@@ -1,0 +1,120 @@
+//! Which cells an approximate search visits: those whose centres are nearest to the query, as many as the segment's
+//! calibration says.
+
+use std::sync::Arc;
+
+use super::rank::sums;
+use crate::kernels::{Kernels, AXES};
+use crate::{Axes, CellTable, Metric, Query, Segment};
+
+/// Beyond this share of the cells it is faster to visit all, as they lie.
+const MOST: f64 = 0.6;
+
+/// A cell, and how early it is visited.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RankedCell {
+    pub score: f32,
+    /// Segment, by position in the search.
+    pub source: u32,
+    pub cell: u32,
+}
+
+/// The cells of the segments, by how early they are visited.
+pub(super) struct Cells {
+    /// Of each segment; none if it is to be searched whole.
+    ranked: Vec<Vec<RankedCell>>,
+    /// The share of each that was visited by the pass before.
+    shares: Vec<f64>,
+}
+
+/// What a pass visits.
+pub(super) struct Budget {
+    /// In the order of storage.
+    pub cells: Vec<RankedCell>,
+    /// Whether there are others.
+    pub leaves_out: bool,
+}
+
+impl Cells {
+    pub(super) fn rank<S>(query: &Query, segments: &[(Arc<Segment>, S)]) -> Self {
+        let ranked = segments.iter().zip(0..).map(|((segment, _), source)| {
+            let Some(table) = &segment.directory().cells else { return Vec::new() };
+            let vector = &query.values()[..segment.dims()];
+            let place = place(query.metric(), &segment.directory().axes, segment.columns(), vector);
+            let scores = cell_scores(query.metric(), table, &place).into_iter();
+            scores.zip(0..).map(|(score, cell)| RankedCell { score, source, cell }).collect()
+        });
+        Cells { ranked: ranked.collect(), shares: vec![0.0; segments.len()] }
+    }
+
+    /// Chooses what to visit for a share of the nearest neighbours: at least twice as much as before, and at least so many vectors.
+    pub(super) fn choose<S>(
+        &mut self,
+        segments: &[(Arc<Segment>, S)],
+        recall: f64,
+        neighbours: usize,
+        at_least: usize,
+    ) -> Budget {
+        let mut budget = Budget { cells: Vec::new(), leaves_out: false };
+        let vectors: f64 = segments.iter().map(|(segment, _)| f64::from(segment.vectors())).sum();
+        for ((ranked, share), (segment, _)) in self.ranked.iter_mut().zip(&mut self.shares).zip(segments) {
+            if !segment.has_cells() {
+                continue;
+            }
+            // Of the neighbours, as many may be in this segment as its size says, or all. In between is what tells least lies about
+            // either.
+            let part = (f64::from(segment.vectors()) / vectors).sqrt();
+            let neighbours = (neighbours as f64 * part).ceil() as usize;
+            let least = at_least as f64 / vectors;
+            *share = segment.share(recall, neighbours).max(2.0 * *share).max(least).min(1.0);
+            if *share > MOST {
+                *share = 1.0;
+            }
+            let count = (*share * ranked.len() as f64).ceil() as usize;
+            if count < ranked.len() {
+                ranked.select_nth_unstable_by(count, RankedCell::by_score);
+                budget.leaves_out = true;
+            }
+            let from = budget.cells.len();
+            budget.cells.extend_from_slice(&ranked[..count.min(ranked.len())]);
+            budget.cells[from..].sort_unstable_by_key(|cell| cell.cell);
+        }
+        budget
+    }
+}
+
+impl RankedCell {
+    pub(super) fn by_score(a: &Self, b: &Self) -> std::cmp::Ordering {
+        a.score.total_cmp(&b.score).then((a.source, a.cell).cmp(&(b.source, b.cell)))
+    }
+}
+
+/// Where a vector is on a segment's axes, for comparison with the centres of cells. `columns` is empty for the vectors' own axes.
+pub(crate) fn place(metric: Metric, axes: &Axes, columns: &[f32], vector: &[f32]) -> Vec<f32> {
+    let Axes::Principal { center, .. } = axes else { return vector.to_vec() };
+    let mut coordinates = [0.0; AXES];
+    let zero;
+    // A product with what lies around the center is the same for all cells but for that with the center.
+    let center = match metric {
+        Metric::L2 | Metric::Cosine => center,
+        Metric::InnerProduct => {
+            zero = vec![0.0; vector.len()];
+            &zero
+        }
+    };
+    Kernels::get().floats().project(vector, center, columns, &mut coordinates);
+    coordinates[..axes.count(vector.len())].to_vec()
+}
+
+/// How early cells are visited, for a query at this place: in ascending order.
+pub(crate) fn cell_scores(metric: Metric, cells: &CellTable, place: &[f32]) -> Vec<f32> {
+    let mut scores = sums(&cells.center, &cells.center, cells.vectors.len(), place, metric);
+    let length = place.iter().map(|x| x * x).sum::<f32>().sqrt();
+    for (score, spread) in scores.iter_mut().zip(&cells.spread) {
+        match metric {
+            Metric::L2 | Metric::Cosine => *score += spread,
+            Metric::InnerProduct => *score = -*score - length * spread,
+        }
+    }
+    scores
+}
