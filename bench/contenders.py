@@ -18,12 +18,11 @@ import hnsw
 import pgtree
 import progress
 import server
-from curves import Curve, Point
+from curves import FAISS, HNSW, IVFFLAT, KDTREE, PEER_SCAN, RECALLS, SCAN, Curve, K, Point, Run
 from datasets import Dataset
 from measure import Subject, in_turns
 from pgcluster import Cluster
 
-K = 10
 WARM_UP = 20
 SCANS = 10  # queries through a sequential scan
 BUILD_MEMORY = "2GB"
@@ -33,13 +32,8 @@ SETTINGS = server.SETTINGS | {
     "max_parallel_maintenance_workers": str(os.cpu_count() - 1),
 }
 
-EXACT = 1.0
-RECALLS = (0.9, 0.95, 0.99, EXACT)
 EF_SEARCH = (10, 20, 40, 80, 120, 200, 400, 800)
 PROBES = (1, 3, 10, 30, 100)
-
-KDTREE, HNSW, IVFFLAT = "kdtree", "HNSW", "IVFFlat"
-SCAN, PEER_SCAN, FAISS = "sequential scan", "sequential scan, pgvector's server", "Faiss flat"
 
 
 @dataclass(frozen=True)
@@ -81,19 +75,6 @@ INDEXES = (
 
 
 @dataclass
-class Run:
-    """What was measured on one data set."""
-
-    data: Dataset
-    versions: list[str]
-    table_bytes: int
-    curves: list[Curve]
-
-    def curve(self, name: str) -> Curve:
-        return next(curve for curve in self.curves if curve.name == name)
-
-
-@dataclass
 class _Contender:
     """A curve in the making: its searches, each with the value of the setting."""
 
@@ -125,8 +106,8 @@ def measure(data: Dataset, rounds: int) -> Run:
             contenders.append(contender)
             versions.append(version)
             tables.append(table_bytes)
-        contenders.append(session.scan(clusters["kdtree"], KDTREE, SCAN))
-        contenders.append(session.scan(clusters["vector"], HNSW, PEER_SCAN))
+        contenders.append(session.scan(clusters["kdtree"], "kdtree", SCAN))
+        contenders.append(session.scan(clusters["vector"], "hnsw", PEER_SCAN))
         contenders.append(_faiss(data))
 
         subjects = [subject for contender in contenders for _, subject in contender.subjects]
@@ -139,7 +120,7 @@ def measure(data: Dataset, rounds: int) -> Run:
 
 
 class _Sessions:
-    """Connections to the databases, each named like the index in it, that stay open while all is measured."""
+    """Connections to the databases, each named like its index's method, open while all is measured."""
 
     def __init__(self, stack: ExitStack, data: Dataset):
         self._stack = stack
@@ -148,7 +129,7 @@ class _Sessions:
     def index(self, cluster: Cluster, index: Index) -> tuple[_Contender, str, int]:
         """A database with the index: its searches, the extension's version, the bytes of the table."""
         connection = self._stack.enter_context(
-            server.loaded(cluster, index.extension, self._data, database=index.name)
+            server.loaded(cluster, index.extension, self._data, database=index.method)
         )
         seconds, sizes = server.build(connection, index.definition(self._data), BUILD_MEMORY)
         (version,) = connection.execute(
@@ -159,7 +140,9 @@ class _Sessions:
         subjects = []
         for value, settings in index.turned(connection):
             settings = settings | {"enable_seqscan": "off"}
-            search = self._search(cluster, index.name, settings, expected="Index Scan using items_embedding")
+            search = self._search(
+                cluster, index.method, settings, expected="Index Scan using items_embedding"
+            )
             subjects.append((value, Subject(index.name, K, search)))
         name = "pgvector" if index.extension == "vector" else index.extension
         return (
@@ -197,8 +180,11 @@ def _faiss(data: Dataset) -> _Contender:
 
 
 def _point(value: float | None, subject: Subject, rounds: int) -> Point:
-    """The time of a query is the median of the rounds; over the queries there are a mean and a median."""
-    times = numpy.median(numpy.reshape(subject.milliseconds, (rounds, -1)), axis=0)
+    """The time of a query is the least of the rounds: more of it was other processes' time.
+
+    Over the queries there are a mean and a median.
+    """
+    times = numpy.reshape(subject.milliseconds, (rounds, -1)).min(axis=0)
     return Point(
         value=value,
         recall=subject.recall,

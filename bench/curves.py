@@ -4,6 +4,15 @@ from dataclasses import asdict, dataclass
 
 import numpy
 
+from datasets import Dataset
+
+K = 10
+EXACT = 1.0
+RECALLS = (0.9, 0.95, 0.99, EXACT)  # that kdtree is asked for
+
+KDTREE, HNSW, IVFFLAT = "kdtree", "pgvector HNSW", "pgvector IVFFlat"
+SCAN, PEER_SCAN, FAISS = "sequential scan", "sequential scan, pgvector's server", "Faiss flat"
+
 
 @dataclass(frozen=True)
 class Point:
@@ -65,3 +74,16 @@ class Curve:
             "index_bytes": self.index_bytes,
             "points": [point.data() for point in self.points],
         }
+
+
+@dataclass
+class Run:
+    """What was measured on one data set."""
+
+    data: Dataset
+    versions: list[str]
+    table_bytes: int
+    curves: list[Curve]
+
+    def curve(self, name: str) -> Curve:
+        return next(curve for curve in self.curves if curve.name == name)

@@ -31,7 +31,7 @@ def draw(path: Path, title: str, curves: list[Curve], first: str) -> None:
             markersize=7 if stands_out else 5,
             linewidth=2.5 if stands_out else 1.3,
             linestyle="-" if len(curve.points) > 1 else "",
-            label=curve.name,
+            label=f"{curve.name}, by {curve.setting}" if curve.setting else curve.name,
             zorder=3 if stands_out else 2,
             clip_on=False,
         )

@@ -24,10 +24,10 @@ import machine  # noqa: E402
 import paths  # noqa: E402
 import plot  # noqa: E402
 import recall_report as report  # noqa: E402
-from contenders import KDTREE, K, Run  # noqa: E402
+from curves import KDTREE, PEER_SCAN, K, Run  # noqa: E402
 
 ROWS, QUERIES, ROUNDS = 500_000, 300, 3
-QUICK_ROWS, QUICK_QUERIES, QUICK_ROUNDS = 50_000, 100, 1
+QUICK_ROWS, QUICK_QUERIES, QUICK_ROUNDS = 50_000, 100, 2
 README = paths.REPO / "README.md"
 DOCS = paths.REPO / "docs"
 
@@ -44,7 +44,7 @@ def run(name: str, rows: int, queries: int, rounds: int) -> Run:
 def picture(run: Run, directory: Path) -> Path:
     path = directory / f"recall-{run.data.name}.svg"
     title = f"{run.data.title}: {run.data.rows:,} x {run.data.dims}, {run.data.metric.name.lower()}"
-    plot.draw(path, title, run.curves, first=KDTREE)
+    plot.draw(path, title, [curve for curve in run.curves if curve.name != PEER_SCAN], first=KDTREE)
     return path
 
 
@@ -81,7 +81,7 @@ def publish(runs: list[Run], head: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="measures queries per second over recall, on real data")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROWS:,} rows, one round")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROWS:,} rows, {QUICK_ROUNDS} rounds")
     parser.add_argument("--rows", type=int, help=f"at most, of each data set (default: {ROWS:,})")
     parser.add_argument("--queries", type=int, help=f"default: {QUERIES}")
     parser.add_argument("--rounds", type=int, help=f"how often each query is asked (default: {ROUNDS})")
@@ -102,7 +102,7 @@ def main() -> int:
     for name in arguments.only:
         runs.append(run(name, rows, queries, rounds))
         print(f"\n{report.markdown(runs[-1])}", flush=True)
-    head = f"{machine.describe()}; {date.today().isoformat()}; {rounds} rounds."
+    head = f"{machine.describe()}; {date.today().isoformat()}; each query asked {rounds} times."
     path = keep(runs, head)
     if arguments.publish:
         publish(runs, head)

