@@ -3,8 +3,8 @@
 from curves import EXACT, HNSW, KDTREE, RECALLS, Curve, K, Point, Run
 from figures import Section, Target, Unit, at_least, at_most
 
-# What the project set out to reach, against pgvector's HNSW with its default m and ef_construction. In smaller
-# tables, most of a query's time is the way to the server and back, whatever index there is.
+# What the project set out to reach, against pgvector's HNSW with its default m and ef_construction. In
+# smaller tables, most of a query's time is the way to the server and back, whatever index there is.
 TARGET_ROWS = 300_000
 EXACT_AGAINST = 0.95
 TIMES_THE_SPEED = {0.99: 5, 0.95: 5, 0.9: None}

