@@ -76,8 +76,10 @@ def test_speed_outside_the_points_is_that_of_the_nearest() -> None:
 
 
 def test_a_point_that_another_one_beats_does_not_slow_the_curve() -> None:
-    curve = Curve("test", [point(0.8, 400), point(0.85, 50), point(0.9, 100)])
-    assert curve.speed_at(0.85) == pytest.approx(200)
+    efficient = [point(0.8, 400), point(0.9, 100), point(0.95, 10)]
+    curve, without = Curve("test", [point(0.85, 50), *efficient, point(0.9, 70)]), Curve("test", efficient)
+    for recall in numpy.linspace(0.75, 1, 26):
+        assert curve.speed_at(recall) == pytest.approx(without.speed_at(recall))
 
 
 def run(
