@@ -12,7 +12,7 @@ target = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 python = $(target)/venv/bin/python
 
 .DEFAULT_GOAL := build
-.PHONY: build install uninstall installcheck test test-long fuzz demo demo-psql demo-clean bench bench-life bench-plans clean help
+.PHONY: build install uninstall installcheck test test-long fuzz demo demo-psql demo-clean bench bench-life bench-plans bench-recall clean help
 
 build: ## build the release library (the default)
 	scripts/build.sh
@@ -59,6 +59,11 @@ bench-life: ## what inserts, updates, VACUUM and growth cost [BENCH="--quick --o
 	scripts/bootstrap.sh bench $(if $(findstring --hnsw,$(BENCH)),hnsw)
 	scripts/build.sh
 	$(python) bench/life.py $(BENCH)
+
+bench-recall: ## queries per second over recall on real data: kdtree, HNSW, IVFFlat, Faiss [BENCH=--quick]
+	scripts/bootstrap.sh bench hnsw recall
+	scripts/build.sh
+	$(python) bench/recall.py $(BENCH)
 
 bench-plans: ## does the planner choose well between this index and other ways [BENCH=--quick]
 	scripts/bootstrap.sh bench

@@ -1,4 +1,4 @@
-"""What `make bench-life` found: figures, each with its target, as Markdown tables and as JSON."""
+"""What a benchmark found: figures, each with its target, as Markdown tables and as JSON."""
 
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -6,6 +6,8 @@ from enum import StrEnum
 
 class Unit(StrEnum):
     ROWS_PER_SECOND = "rows/s"
+    QUERIES_PER_SECOND = "queries/s"
+    SECONDS = "s"
     MILLISECONDS = "ms"
     BYTES = "bytes"
 
@@ -15,6 +17,8 @@ class Unit(StrEnum):
                 return f"{value / 2**20:,.1f} MB"
             case Unit.MILLISECONDS:
                 return f"{value:,.2f} ms" if value < 100 else f"{value:,.0f} ms"
+            case Unit.SECONDS:
+                return f"{value:,.1f} s"
             case _:
                 return f"{value:,.0f}/s"
 

@@ -7,15 +7,13 @@ One run on one machine; the table is printed and kept in target/bench.
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-import faiss
-import numpy
 import psycopg
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
+import flat  # noqa: E402
 import paths  # noqa: E402
 import pgtree  # noqa: E402
 import progress  # noqa: E402
@@ -31,13 +29,6 @@ WARM_UP = 20
 SLOW_QUERIES = 5  # through the sequential scan
 
 
-def flat_index(vectors: numpy.ndarray) -> Callable[[numpy.ndarray, int], list[int]]:
-    faiss.omp_set_num_threads(1)
-    index = faiss.IndexFlatL2(vectors.shape[1])
-    index.add(vectors)
-    return lambda query, k: index.search(query[None], k)[1][0].tolist()
-
-
 def kdtree_and_faiss(data: Workload) -> tuple[list[Subject], int]:
     """kdtree, Faiss and the sequential scan, measured; and the bytes of the table."""
     cluster = Cluster("bench", pgtree.prepare(), settings=server.SETTINGS)
@@ -45,8 +36,8 @@ def kdtree_and_faiss(data: Workload) -> tuple[list[Subject], int]:
     try:
         with cluster, server.loaded(cluster, "kdtree", data) as connection:
             fast, table_bytes = kdtree_subjects(connection, data)
-            flat = flat_index(data.vectors)
-            fast += [Subject(report.FAISS, k, lambda query, k=k: flat(query, k)) for k in KS]
+            find = flat.index(data.vectors)
+            fast += [Subject(report.FAISS, k, lambda query, k=k: find(query, k)) for k in KS]
             line = progress.Line(f"{len(data.queries)} queries, kdtree and Faiss in turns")
             in_turns(fast, data, WARM_UP)
             line.done()

