@@ -28,10 +28,14 @@ thread_local! {
     static HISTORY: RefCell<History> = RefCell::default();
 }
 
-/// Remembers a scan that has ended.
-pub fn record(index: Index, stats: ScanStats) {
+/// Remembers a scan that has ended. Only of ordered ones the rows are expected again: one without an order keeps no candidates, and how
+/// many rows it found says nothing about the next LIMIT.
+pub fn record(index: Index, stats: ScanStats, ordered: bool) {
     HISTORY.with_borrow_mut(|history| {
         history.last = Some((index.oid(), stats));
+        if !ordered {
+            return;
+        }
         if history.rows.len() >= MAX_INDEXES {
             history.rows.clear();
         }

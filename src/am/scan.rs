@@ -14,7 +14,8 @@
 //!
 //! # Conditions
 //! Of rows within a distance the executor computes the distance, too (`xs_recheck`): codes only tell which are clearly beyond. If rows are
-//! wanted in the order of their distance from the same vector, the scan ends at the radius.
+//! wanted in the order of their distance from the same vector, the scan ends at the radius. If it is another vector, the scan looks for what is
+//! within the radius and leaves the order to the executor, unless these are many.
 //!
 //! Between calls a scan holds no pin and no lock, only memory. [`super::meta`] says why it needs no more.
 
@@ -257,22 +258,24 @@ struct Scan {
     target: Target,
     /// All of which rows must meet.
     conditions: Vec<Condition>,
-    /// Made by the first call for a row.
-    rows: Option<Rows>,
+    /// Made by the first call for a row. The index is announced as being read as long as they are there.
+    rows: Option<(Rows, OpenScan)>,
 }
 
 impl Scan {
     fn next(&mut self) -> Option<(Tid, Order)> {
         if self.rows.is_none() {
-            self.rows = Some(Rows::start(self.index, &self.target, &self.conditions));
+            self.index.count_scan();
+            let open = OpenScan::of(self.index);
+            self.rows = Some((Rows::start(self.index, &self.target, &self.conditions), open));
         }
-        self.rows.as_mut()?.next()
+        self.rows.as_mut()?.0.next()
     }
 
     /// Ends the current series of rows, if one was started.
     fn end(&mut self) {
-        if let Some(rows) = self.rows.take() {
-            history::record(self.index, rows.stats());
+        if let Some((rows, _open)) = self.rows.take() {
+            history::record(self.index, rows.stats(), !matches!(self.target, Target::None));
         }
     }
 }
@@ -282,7 +285,6 @@ struct Rows {
     index: Index,
     steps: VecDeque<Step>,
     stats: ScanStats,
-    _open: OpenScan,
 }
 
 /// A part of a scan.
@@ -295,18 +297,19 @@ enum Step {
 }
 
 impl Rows {
+    fn new(index: Index, steps: VecDeque<Step>) -> Self {
+        Rows { index, steps, stats: ScanStats::default() }
+    }
+
     fn start(index: Index, target: &Target, conditions: &[Condition]) -> Self {
-        index.count_scan();
-        let open = OpenScan::of(index);
         let meta = meta::read(index);
         let all_as = |order| all(index, &meta, order);
         let nan = Step::List(ListRows::new(index, meta.nan), Order::Value(f64::NAN));
+        let mut stats = ScanStats::default();
         let mut within = Vec::new();
         for condition in conditions {
             match condition {
-                Condition::Never => {
-                    return Rows { index, steps: VecDeque::new(), stats: ScanStats::default(), _open: open }
-                }
+                Condition::Never => return Rows::new(index, VecDeque::new()),
                 Condition::Within { center, radius } => {
                     check_same_dims(&meta, center);
                     within.push((center.as_slice(), *radius));
@@ -314,7 +317,7 @@ impl Rows {
             }
         }
         let mut steps = match target {
-            Target::None => match within.first() {
+            Target::None => match within.iter().min_by(|(_, a), (_, b)| compare_radii(*a, *b)) {
                 Some((center, radius)) => unordered(index, &meta, center, *radius),
                 None => raise(
                     PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
@@ -328,13 +331,23 @@ impl Rows {
             }
             Target::Vector(vector) => {
                 check_same_dims(&meta, vector);
-                let mut steps = match Query::new(meta.metric, vector) {
-                    Ok(query) => {
-                        let radii = within.iter().filter(|(center, _)| center == vector);
-                        ranked(index, &meta, query, radii.map(|(_, radius)| *radius))
+                let ends = within.iter().any(|(center, radius)| center == vector && *radius < f64::INFINITY);
+                let smallest = within.iter().filter(|(_, radius)| !ends && *radius < f64::INFINITY);
+                let few = smallest
+                    .min_by(|(_, a), (_, b)| compare_radii(*a, *b))
+                    .and_then(|(center, radius)| few_within(index, &meta, center, *radius));
+                let mut steps = if let Some((steps, searched)) = few {
+                    stats = searched;
+                    steps
+                } else {
+                    match Query::new(meta.metric, vector) {
+                        Ok(query) => {
+                            let radii = within.iter().filter(|(center, _)| center == vector);
+                            ranked(index, &meta, query, radii.map(|(_, radius)| *radius))
+                        }
+                        Err(Placement::Nan) => all_as(Order::Value(f64::NAN)),
+                        Err(_) => all_as(Order::Value(f64::NEG_INFINITY)),
                     }
-                    Err(Placement::Nan) => all_as(Order::Value(f64::NAN)),
-                    Err(_) => all_as(Order::Value(f64::NEG_INFINITY)),
                 };
                 steps.push_back(nan);
                 steps
@@ -343,7 +356,7 @@ impl Rows {
         if conditions.is_empty() {
             steps.push_back(Step::List(ListRows::new(index, meta.null), Order::Null));
         }
-        Rows { index, steps, stats: ScanStats::default(), _open: open }
+        Rows { stats, ..Rows::new(index, steps) }
     }
 
     fn next(&mut self) -> Option<(Tid, Order)> {
@@ -393,6 +406,12 @@ impl Step {
     }
 }
 
+/// As Postgres compares numbers, NaN the largest. The smallest radius is searched for: the others are left to the recheck, which must not
+/// be given more rows than necessary.
+fn compare_radii(a: f64, b: f64) -> std::cmp::Ordering {
+    a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
+}
+
 /// Rows by their distance from an ordinary query, up to the smallest of some radii.
 fn ranked(index: Index, meta: &Meta, query: Query, radii: impl Iterator<Item = f64>) -> VecDeque<Step> {
     let mut delta = Vec::new();
@@ -429,18 +448,39 @@ fn unordered(index: Index, meta: &Meta, center: &[f32], radius: f64) -> VecDeque
             return steps;
         }
     };
-    let mut delta = Vec::new();
+    let (mut delta, mut in_delta) = (Vec::new(), 0);
     let (exact, end) = (query.exact(), query.end_of(radius));
     for chain in [meta.sealing, meta.delta] {
-        let each = |tid, vector: &[f32]| delta.extend((exact.key(vector) < end).then_some(tid));
+        let each = |tid, vector: &[f32]| {
+            in_delta += 1;
+            delta.extend((exact.key(vector) < end).then_some(tid));
+        };
         scan_delta(index, chain, meta.dims as usize, each);
     }
     [
         Step::List(ListRows::new(index, meta.unbounded), order),
         Step::Delta(delta.into_iter(), order),
-        Step::Within(Box::new(Within::new(query, segments(index, meta), radius))),
+        Step::Within(Box::new(Within::new(query, segments(index, meta), in_delta, radius))),
     ]
     .into()
+}
+
+/// The most rows within a radius that are left to the executor to put in order: it keeps copies of them all.
+const MAX_UNORDERED: usize = 4096;
+
+/// Rows that may be within a radius, for an order by the distance from another vector, and what it took to find them. `None` if there are
+/// too many: to look at rows in their order then finds some of them soon.
+fn few_within(index: Index, meta: &Meta, center: &[f32], radius: f64) -> Option<(VecDeque<Step>, ScanStats)> {
+    let mut rows = Rows::new(index, unordered(index, meta, center, radius));
+    let mut found = Vec::new();
+    while let Some((tid, _)) = rows.next() {
+        if found.len() == MAX_UNORDERED {
+            return None;
+        }
+        found.push(tid);
+    }
+    let step = Step::Delta(found.into_iter(), Order::Value(f64::NEG_INFINITY));
+    Some(([step].into(), ScanStats { rows: 0, ..rows.stats }))
 }
 
 /// All rows that have a vector, but for those of the list of NaN, as equals.

@@ -25,12 +25,13 @@ pub struct Within<S> {
 }
 
 impl<S: PageRead> Within<S> {
-    /// Starts a search for rows at `value` or less; nothing is read before the first [`Within::next`].
+    /// Starts a search for rows at `value` or less; nothing is read before the first [`Within::next`]. The vectors of the delta, which
+    /// the caller compares itself, are only counted.
     ///
     /// # Panics
     /// If a segment's dimensions or metric are not the query's.
-    pub fn new(query: Query, segments: Vec<(Arc<Segment>, S)>, value: f64) -> Self {
-        let stats = ScanStats::of(&query, &segments);
+    pub fn new(query: Query, segments: Vec<(Arc<Segment>, S)>, delta: u64, value: f64) -> Self {
+        let stats = ScanStats { delta, ..ScanStats::of(&query, &segments) };
         let end = query.end_of(value);
         Within {
             scan: LeafScan::new(&query),

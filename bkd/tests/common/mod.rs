@@ -161,7 +161,7 @@ impl Index {
 
     /// Row addresses of all that may be at this value or less; of the delta by key, as an access method does it.
     pub fn within(&self, query: &Query, value: f64) -> Vec<Tid> {
-        let mut rows = Within::new(query.clone(), self.stores(), value);
+        let mut rows = Within::new(query.clone(), self.stores(), self.delta.len() as u64, value);
         let mut found: Vec<Tid> = std::iter::from_fn(|| rows.next(&mut || ()).unwrap()).collect();
         let end = query.end_of(value);
         let in_delta =
