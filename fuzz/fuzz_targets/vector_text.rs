@@ -31,7 +31,8 @@ fuzz_target!(|input: &[u8]| {
     // The same text in half precision is the same numbers, rounded; or it is refused for the same reason, or out of range.
     match (&parsed, text::parse::<f16>(input)) {
         (Ok(elements), Ok(halves)) => {
-            let rounded: Vec<u16> = elements.iter().map(|&element| f16::from_f32(element).to_bits()).collect();
+            let rounded: Vec<u16> =
+                elements.iter().map(|&element| f16::from_f32(element).to_bits()).collect();
             assert_eq!(halves.iter().map(|half| half.to_bits()).collect::<Vec<_>>(), rounded);
         }
         (Err(single), Err(half)) if *single == half => (),
