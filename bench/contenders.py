@@ -50,15 +50,6 @@ class Index:
     def definition(self, data: Dataset) -> str:
         return f"{self.method} (embedding {data.metric.operator_class}){self.options(data.rows)}"
 
-    def turned(self, connection: psycopg.Connection) -> list[tuple[float, dict[str, float]]]:
-        """The values, with what to set. A version without the setting does what the last one asks for."""
-        (known,) = connection.execute(
-            "SELECT count(*) FROM pg_settings WHERE name = %s", (self.setting,)
-        ).fetchone()
-        if known:
-            return [(value, {self.setting: value}) for value in self.values]
-        return [(self.values[-1], {})]
-
 
 INDEXES = (
     Index(KDTREE, "kdtree", "kdtree", "kdtree.recall", RECALLS),
@@ -138,8 +129,8 @@ class _Sessions:
         # What remains of the load is done now, not while something is measured.
         connection.execute("CHECKPOINT")
         subjects = []
-        for value, settings in index.turned(connection):
-            settings = settings | {"enable_seqscan": "off"}
+        for value in index.values:
+            settings = {index.setting: value, "enable_seqscan": "off"}
             search = self._search(
                 cluster, index.method, settings, expected="Index Scan using items_embedding"
             )

@@ -97,6 +97,8 @@ def main() -> int:
     rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS)
     if rows < 10_000 or queries < contenders.WARM_UP or rounds < 1:
         parser.error(f"at least 10,000 rows, {contenders.WARM_UP} queries and 1 round are needed")
+    if arguments.publish and (rows < ROWS or set(arguments.only) != set(datasets.SETS)):
+        parser.error("--publish is for all data sets, with no fewer rows than the default")
 
     runs = []
     for name in arguments.only:

@@ -61,8 +61,6 @@ def targets(run: Run) -> Section:
         Unit.BYTES,
         when_large(at_most(SHARE_OF_THE_SIZE)),
     )
-    if len(kdtree.points) == 1:
-        section.notes.append("This version of kdtree has no setting `kdtree.recall`: every answer is exact.")
     return section
 
 
