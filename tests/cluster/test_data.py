@@ -367,7 +367,7 @@ TOO_LARGE = {
     "SELECT vector_avg(array_fill(1::float8, ARRAY[10000000]))": "54000",
     "SELECT vector_accum(array_fill(1::float8, ARRAY[10000000]), '[1]')": "22000",
     "SELECT vector_combine(array_fill(1::float8, ARRAY[10000000]), '{1,1}')": "22000",
-    "SELECT subvector('[1,2,3]', 2147483647, 2147483647)": "22000",
+    "SELECT subvector('[1,2,3]'::vector, 2147483647, 2147483647)": "22000",
 }
 
 

@@ -20,7 +20,7 @@ from pgcluster import SUPERUSER, Cluster
 from vectors import Source, clustered
 
 DIMS = 12
-OUR_FORMAT = 2
+OUR_FORMAT = 3
 
 # Everything that an extension's script may say of an object; what is to be ignored is left out.
 OBJECTS = """
@@ -133,7 +133,13 @@ def test_index_of_another_format(make_cluster: Callable[..., Cluster], rng: nump
     with cluster.connect("formats") as db:
         items = create_items(db, rng)
     question = Question("<->", parameters={"target": items.source.vector()})
-    for version, metapage_only in ((1, False), (1, True), (OUR_FORMAT + 1, False), (0xFFFF, True)):
+    for version, metapage_only in (
+        (1, False),
+        (1, True),
+        (2, False),
+        (OUR_FORMAT + 1, False),
+        (0xFFFF, True),
+    ):
         with vectors.register(cluster.connect("formats")) as db:
             (path,) = db.execute("SELECT pg_relation_filepath('items_index')").fetchone()
             db.execute("DELETE FROM items WHERE label < 2")

@@ -147,7 +147,8 @@ impl PageHeader {
         }
         let version = u16::from_le_bytes([header[4], header[5]]);
         let is_checksum_right = page[HEADER_CHECKSUM] == header_checksum(page).to_le_bytes();
-        if version != FORMAT_VERSION && (version < FIRST_WITH_CHECKSUM || is_checksum_right) {
+        let is_other = is_checksum_right || version < FIRST_WITH_CHECKSUM && !is_version_damaged(page);
+        if version != FORMAT_VERSION && is_other {
             return Err(Error::Version(version));
         }
         if !is_checksum_right {
@@ -213,6 +214,13 @@ impl PageHeader {
             self.kind, self.sequence, self.owner
         )))
     }
+}
+
+/// Whether a page is one of ours but for its version number, which is one of those that had no checksum.
+fn is_version_damaged(page: &[u8; PAGE_SIZE]) -> bool {
+    let mut mended = *page;
+    mended[HEADER_OFFSET + 4..][..2].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+    mended[HEADER_CHECKSUM] == header_checksum(&mended).to_le_bytes()
 }
 
 /// The first format version whose pages have a checksum.
@@ -313,5 +321,11 @@ mod tests {
         }
         page[HEADER_OFFSET + 4] ^= 8;
         assert!(matches!(PageHeader::read(&page), Err(Error::Corrupt(_))));
+        PageHeader::new(PageKind::Meta, 1, 0).write(&mut page);
+        set_checksum(&mut page);
+        for version in [0, 1, 2, 8] {
+            page[HEADER_OFFSET + 4] = version;
+            assert!(matches!(PageHeader::read(&page), Err(Error::Corrupt(_))), "{version}");
+        }
     }
 }
