@@ -32,9 +32,15 @@ TABLES_PER_KIND = 5
 # looser than it need be, the last page of a chain that has none.
 LEAST_FOUND = 0.6
 TID_BYTES = 6
-# What may be said of such an index: our own errors; the executor's, about the order of rows; and Postgres',
-# about rows that lie where no table is.
-ACCEPTABLE = (errors.IndexCorrupted, errors.InternalError_, errors.DataCorrupted, errors.UndefinedFile)
+# What may be said of such an index: our own errors; the executor's, about the order of rows; Postgres', about
+# rows that lie where no table is; and that vectors have other dimensions than the index, if it names wrong ones.
+ACCEPTABLE = (
+    errors.IndexCorrupted,
+    errors.InternalError_,
+    errors.DataCorrupted,
+    errors.UndefinedFile,
+    errors.DataException,
+)
 
 
 @dataclass
