@@ -33,7 +33,7 @@ TABLES_PER_KIND = 5
 LEAST_FOUND = 0.6
 TID_BYTES = 6
 # What may be said of such an index: our own errors; the executor's, about the order of rows; Postgres', about
-# rows that lie where no table is; and that vectors have other dimensions than the index, if it names wrong ones.
+# rows that lie where no table is; and, if the index names wrong dimensions, that vectors have others.
 ACCEPTABLE = (
     errors.IndexCorrupted,
     errors.InternalError_,
