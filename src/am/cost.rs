@@ -90,22 +90,20 @@ pub unsafe extern "C-unwind" fn estimate(
         } else {
             let open = OpenIndex::open_locked(info.indexoid);
             let meta = meta::read(open.index());
-            let share = share_visited(open.index(), &meta, wanted.unwrap_or(1.0));
+            let share =
+                if is_ordered { share_visited(open.index(), &meta, wanted.unwrap_or(1.0)) } else { 1.0 };
             (scan_cost(&meta, &costs), share, f64::from(meta.dims))
         };
         let pass = scan.min(table * SCAN_SHARE);
         let alike = (rows / FEW_VECTORS).max(1.0).log2() * (dims / MANY_DIMS).min(1.0);
         let operators = OPERATORS_PER_ROW + alike * OPERATORS_PER_DOUBLING;
-        if !is_ordered {
+        let each = costs.index_tuple + operators * costs.operator;
+        (*startup_cost, *total_cost) = if is_ordered {
+            (pass * wanted.map_or(1.0, passes) * share, pass * passes(rows) + rows * each)
+        } else {
             // Leaf by leaf: there is nothing to wait for.
-            *startup_cost = 0.0;
-            *total_cost = pass + rows * (costs.index_tuple + operators * costs.operator);
-            *selectivity = generic.indexSelectivity;
-            *pages = f64::from(info.pages);
-            return;
-        }
-        *startup_cost = pass * wanted.map_or(1.0, passes) * share;
-        *total_cost = pass * passes(rows) + rows * (costs.index_tuple + operators * costs.operator);
+            (0.0, pass + rows * each)
+        };
         *selectivity = generic.indexSelectivity;
         *pages = f64::from(info.pages);
     }
