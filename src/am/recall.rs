@@ -7,16 +7,15 @@
 // pgrx wants the columns of a result spelled out in the function's signature.
 #![allow(clippy::type_complexity)]
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use bkd::{decode, Query, Search, Segment, Tid};
+use bkd::{decode, Query, Search, Tid};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::PgSqlErrorCode;
 
 use super::access::{self, Who};
-use super::segments::{open_all, SegmentPages};
+use super::segments::readable;
 use super::{meta, options};
 use crate::pg::index::{Index, Lock};
 use crate::pg::interrupts::check_for_interrupts;
@@ -107,14 +106,9 @@ fn refuse_null(name: &str) -> ! {
     raise(PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED, format!("{name} must not be NULL"))
 }
 
-fn segments(index: Index) -> Vec<(Arc<Segment>, SegmentPages)> {
-    let opened = open_all(index, &meta::read(index));
-    opened.into_iter().map(|opened| (opened.segment.clone(), opened.pages(index))).collect()
-}
-
 /// Vectors from everywhere in the trees, with the addresses of their rows; those that are dead are left out.
 fn sample(index: Index, queries: u64) -> Vec<(Vec<f32>, Tid)> {
-    let segments = segments(index);
+    let segments = readable(index, &meta::read(index));
     let vectors: u64 = segments.iter().map(|(segment, _)| u64::from(segment.vectors())).sum();
     let queries = queries.min(vectors);
     let mut sampled = Vec::with_capacity(queries as usize);
@@ -136,11 +130,11 @@ fn sample(index: Index, queries: u64) -> Vec<(Vec<f32>, Tid)> {
 /// Scans the trees for a query's neighbours, of which its own row is none.
 fn measure(index: Index, query: &[f32], own: Tid, neighbours: usize, recall: f64) -> Measured {
     let started = Instant::now();
-    let metric = meta::read(index).metric;
-    let Ok(query) = Query::new(metric, query) else {
+    let meta = meta::read(index);
+    let Ok(query) = Query::new(meta.metric, query) else {
         return Measured { found: Vec::new(), milliseconds: 0.0, leaves: 0.0, vectors: 0.0 };
     };
-    let segments = segments(index);
+    let segments = readable(index, &meta);
     let vectors: u64 = segments.iter().map(|(segment, _)| u64::from(segment.vectors())).sum();
     let mut search = Search::new(query, segments, Vec::new());
     search.expect(neighbours + 1);

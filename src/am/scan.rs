@@ -20,18 +20,17 @@
 //! Between calls a scan holds no pin and no lock, only memory. [`super::meta`] says why it needs no more.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use bkd::layout::chain::list_items;
 use bkd::layout::meta::{Chain, Meta};
 use bkd::layout::PageKind;
-use bkd::{Everything, Placement, Query, ScanStats, Search, Segment, Tid, Within};
+use bkd::{Everything, Placement, Query, ScanStats, Search, Tid, Within};
 use pgrx::prelude::*;
 use pgrx::{itemptr, pg_sys, PgMemoryContexts, PgSqlErrorCode};
 
 use super::chain::{scan_delta, Walk};
 use super::open_scans::OpenScan;
-use super::segments::{open_all, SegmentPages};
+use super::segments::{readable, SegmentPages};
 use super::within::Range;
 use super::{history, meta, options};
 use crate::pg::index::Index;
@@ -420,7 +419,7 @@ fn ranked(index: Index, meta: &Meta, query: Query, radii: impl Iterator<Item = f
         let each = |tid, vector: &[f32]| delta.push((exact.key(vector), tid));
         scan_delta(index, chain, meta.dims as usize, each);
     }
-    let mut search = Search::new(query, segments(index, meta), delta);
+    let mut search = Search::new(query, readable(index, meta), delta);
     if let Some(rows) = history::expected_rows(index) {
         search.expect(rows);
     }
@@ -460,7 +459,7 @@ fn unordered(index: Index, meta: &Meta, center: &[f32], radius: f64) -> VecDeque
     [
         Step::List(ListRows::new(index, meta.unbounded), order),
         Step::Delta(delta.into_iter(), order),
-        Step::Within(Box::new(Within::new(query, segments(index, meta), in_delta, radius))),
+        Step::Within(Box::new(Within::new(query, readable(index, meta), in_delta, radius))),
     ]
     .into()
 }
@@ -492,13 +491,9 @@ fn all(index: Index, meta: &Meta, order: Order) -> VecDeque<Step> {
     [
         Step::List(ListRows::new(index, meta.unbounded), order),
         Step::Delta(delta.into_iter(), order),
-        Step::Everything(Everything::new(segments(index, meta)), order),
+        Step::Everything(Everything::new(readable(index, meta)), order),
     ]
     .into()
-}
-
-fn segments(index: Index, meta: &Meta) -> Vec<(Arc<Segment>, SegmentPages)> {
-    open_all(index, meta).into_iter().map(|opened| (opened.segment.clone(), opened.pages(index))).collect()
 }
 
 fn check_same_dims(meta: &Meta, query: &[f32]) {

@@ -101,6 +101,11 @@ pub fn open_all(index: Index, meta: &Meta) -> Vec<Opened> {
     opened
 }
 
+/// The same as what searches take: each segment with its pages.
+pub fn readable(index: Index, meta: &Meta) -> Vec<(Arc<Segment>, SegmentPages)> {
+    open_all(index, meta).into_iter().map(|opened| (opened.segment.clone(), opened.pages(index))).collect()
+}
+
 /// One segment, without keeping it.
 pub fn open(index: Index, meta: &Meta, entry: &SegmentEntry) -> Opened {
     Opened::new(read_segment(index, meta, entry).or_raise(index))
