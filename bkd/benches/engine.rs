@@ -28,7 +28,7 @@ impl Random {
 
 fn built(vectors: &[f32], dims: usize) -> (Segment, MemStore) {
     let tids: Vec<Tid> = (0..vectors.len() / dims).map(|at| Tid::new(at as u32, 1)).collect();
-    let input = Input { metric: Metric::L2, dims, vectors, slack: None, tids: &tids };
+    let input = Input { metric: Metric::L2, dims, vectors, slack: None, tids: &tids, columns: 0, keys: &[] };
     let mut store = MemStore::new();
     let mut directory =
         build(&input, &BuildOptions::default(), &Progress::default(), &mut store).expect("a build");

@@ -42,7 +42,7 @@ fn main() {
     for part in 0..parts {
         let range = count * part / parts..count * (part + 1) / parts;
         let vectors = &vectors[range.start * dims..range.end * dims];
-        let input = Input { metric, dims, vectors, slack: None, tids: &tids[range] };
+        let input = Input { metric, dims, vectors, slack: None, tids: &tids[range], columns: 0, keys: &[] };
         let mut store = MemStore::new();
         let options = BuildOptions { leaf_size, ..Default::default() };
         let mut directory = build(&input, &options, &Progress::default(), &mut store).expect("a build");

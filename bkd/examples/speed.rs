@@ -21,7 +21,15 @@ fn main() {
 
     let started = Instant::now();
     let mut store = MemStore::new();
-    let input = Input { metric: Metric::L2, dims, vectors: &vectors, slack: None, tids: &tids };
+    let input = Input {
+        metric: Metric::L2,
+        dims,
+        vectors: &vectors,
+        slack: None,
+        tids: &tids,
+        columns: 0,
+        keys: &[],
+    };
     let options = BuildOptions { leaf_size, ..Default::default() };
     let mut directory = build(&input, &options, &Progress::default(), &mut store).expect("a build");
     directory.extents = vec![Extent { start: 0, blocks: store.len() as u32 }];

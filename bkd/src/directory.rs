@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::layout::attributes::{Span, MAX_COLUMNS};
 use crate::layout::NO_BLOCK;
 use crate::{Calibration, Error, Metric, Result, MAX_DIMS};
 
@@ -58,6 +59,45 @@ pub struct CellTable {
     pub calibration: Calibration,
 }
 
+/// What the leaves say about the attributes of their rows, as a structure of arrays: `least[column * leaves + leaf]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AttributeTable {
+    /// Attribute columns of the index.
+    pub columns: u32,
+    /// The smallest keys of values.
+    pub least: Vec<u64>,
+    /// The largest.
+    pub most: Vec<u64>,
+    /// Whether there are NULLs.
+    pub nulls: Vec<bool>,
+}
+
+impl AttributeTable {
+    /// Of the columns of all leaves, one after the other.
+    pub(crate) fn new(columns: usize, spans: &[Span]) -> Self {
+        AttributeTable {
+            columns: columns as u32,
+            least: spans.iter().map(|span| span.least).collect(),
+            most: spans.iter().map(|span| span.most).collect(),
+            nulls: spans.iter().map(|span| span.nulls).collect(),
+        }
+    }
+
+    /// What is known of a column, by its place in the arrays.
+    pub(crate) fn span(&self, at: usize) -> Span {
+        Span { least: self.least[at], most: self.most[at], nulls: self.nulls[at] }
+    }
+
+    fn is_valid(&self, leaves: usize) -> bool {
+        let columns = self.columns as usize;
+        columns <= MAX_COLUMNS
+            && self.least.len() == columns * leaves
+            && self.most.len() == columns * leaves
+            && self.nulls.len() == columns * leaves
+            && (0..columns * leaves).all(|at| self.span(at).is_valid())
+    }
+}
+
 /// Consecutive blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
@@ -84,7 +124,9 @@ pub struct Directory {
     pub leaves: LeafTable,
     /// Cells; none in a segment that is too small to be worth an approximate search.
     pub cells: Option<CellTable>,
-    /// Where the pages of the coarse stream, the fine plane and the row addresses lie, in this order.
+    /// What rows can be filtered by.
+    pub attributes: AttributeTable,
+    /// Where the pages of the coarse stream, the fine plane, the row addresses and the attributes lie, in this order.
     pub extents: Vec<Extent>,
 }
 
@@ -148,6 +190,7 @@ impl Directory {
             && finite(high)
             && low.iter().zip(high).all(|(low, high)| low <= high)
             && vectors.iter().map(|&vectors| u64::from(vectors)).sum::<u64>() <= u64::from(u32::MAX)
+            && self.attributes.is_valid(leaves)
             && self.cells.as_ref().is_none_or(|cells| {
                 cells.center.len() == self.axes.count(dims) * cells.vectors.len()
                     && cells.spread.len() == cells.vectors.len()

@@ -1,12 +1,16 @@
 //! Reading a segment's vectors back, for merging. No row is needed: codes say where each vector is, up to its residual.
 
+use crate::attributes::leaf_keys;
 use crate::decode::LeafReader;
 use crate::layout::{tids, PageKind};
 use crate::query::{round_up, UNIT};
 use crate::search::Stream;
 use crate::{PageRead, Result, Segment, Tid};
 
-/// Decodes the vectors of a segment, calling `each(vector, slack, tid)` for those that are not dead: what was indexed lies
+/// Takes a vector, its slack, the keys of its attributes and the row's address.
+pub type EachVector<'a> = dyn FnMut(&[f32], f32, &[u64], Tid) + 'a;
+
+/// Decodes the vectors of a segment, calling `each(vector, slack, keys, tid)` for those that are not dead: what was indexed lies
 /// within `slack` of `vector`. `check` is called between leaves, with no page held.
 ///
 /// # Errors
@@ -15,17 +19,19 @@ pub fn export<S: PageRead>(
     segment: &Segment,
     store: &S,
     check: &mut dyn FnMut(),
-    each: &mut dyn FnMut(&[f32], f32, Tid),
+    each: &mut EachVector<'_>,
 ) -> Result<()> {
     let mut reader = LeafReader::new(segment);
     let mut vector = vec![0f32; segment.dims()];
+    let columns = segment.columns();
     for leaf in 0..segment.leaves() {
         check();
         let tids = leaf_tids(segment, store, leaf)?;
+        let keys = leaf_keys(segment, store, leaf, tids.len())?;
         let mut stream = Stream::new(segment, store);
         let (mut coarse, mut fine) = stream.split();
         reader.open(segment, &mut coarse, leaf)?;
-        for (ordinal, tid) in segment.leaf_vectors(leaf).zip(tids) {
+        for (at, (ordinal, tid)) in segment.leaf_vectors(leaf).zip(tids).enumerate() {
             if tid.is_dead() {
                 continue;
             }
@@ -36,7 +42,7 @@ pub fn export<S: PageRead>(
                 square += decoded * decoded;
             }
             let slack = round_up(f64::from(claims.fine) + 2.0 * UNIT * square.sqrt() + 1e-40);
-            each(&vector, slack, tid);
+            each(&vector, slack, &keys[at * columns..][..columns], tid);
         }
     }
     Ok(())

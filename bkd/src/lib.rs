@@ -10,11 +10,13 @@
 //! - [`Metric`], [`prepare`]: what is indexed of a vector, and where it goes
 //! - [`build()`]: axes, splits, grids, planes
 //! - [`Segment`], [`Query`], [`Search`], [`Within`], [`Everything`]: reading
+//! - [`Filter`]: conditions on the rows' attributes
 //! - [`export()`]: a segment's vectors again, for merging
 //! - [`check_segment`], [`RowCheck`]: whether a segment is sound
 
 #![warn(missing_docs)]
 
+mod attributes;
 mod axes;
 mod build;
 mod calibration;
@@ -23,6 +25,7 @@ mod decode;
 mod directory;
 mod error;
 mod export;
+mod filter;
 mod kernels;
 pub mod layout;
 mod metric;
@@ -37,9 +40,10 @@ mod tid;
 pub use build::{build, BuildMemory, BuildOptions, Input, Progress};
 pub use calibration::Calibration;
 pub use check::{check_segment, Finding, RowCheck};
-pub use directory::{Axes, CellTable, Directory, Extent, LeafTable};
+pub use directory::{AttributeTable, Axes, CellTable, Directory, Extent, LeafTable};
 pub use error::{Error, Result};
-pub use export::{decode, export};
+pub use export::{decode, export, EachVector};
+pub use filter::{Filter, KeyRanges};
 pub use kernels::{instruction_sets, use_instruction_set};
 pub use metric::{prepare, Metric, Placement};
 pub use query::{ExactKeys, Query};

@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use crate::kernels::AXES;
+use crate::layout::attributes::Span;
 use crate::layout::fine::FineLayout;
 use crate::layout::leaf::LeafLayout;
-use crate::layout::{tids, CHUNKS_PER_PAGE};
+use crate::layout::{tids, CHUNKS_PER_PAGE, PAYLOAD};
 use crate::{Axes, Directory, Error, Result};
 
 /// A segment whose directory has been read: shared by the scans of a backend.
@@ -22,10 +23,13 @@ pub struct Segment {
     /// Sequence numbers at which the extents start.
     extent_starts: Vec<u32>,
     /// The axes' directions with [`AXES`] numbers a dimension; empty for the vectors' own axes.
-    columns: Vec<f32>,
+    directions: Vec<f32>,
+    /// Where the attributes of each leaf and column start, and where the last ends.
+    attribute_starts: Vec<u64>,
     leaf_pages: u32,
     fine_pages: u32,
     tid_pages: u32,
+    attribute_pages: u32,
 }
 
 impl Segment {
@@ -61,16 +65,27 @@ impl Segment {
         let leaf_pages = chunk.div_ceil(CHUNKS_PER_PAGE as u64);
         let fine_pages = fine.pages(vector as usize) as u64;
         let tid_pages = (vector as usize).div_ceil(tids::PER_PAGE) as u64;
+        let table = &directory.attributes;
+        let mut attribute_starts = Vec::with_capacity(table.least.len() + 1);
+        let mut bytes = 0u64;
+        for (leaf, &vectors) in directory.leaves.vectors.iter().enumerate() {
+            for column in 0..table.columns as usize {
+                attribute_starts.push(bytes);
+                bytes += table.span(column * directory.leaves.vectors.len() + leaf).bytes(vectors as usize);
+            }
+        }
+        attribute_starts.push(bytes);
+        let attribute_pages = bytes.div_ceil(PAYLOAD as u64);
         let mut extent_starts = Vec::with_capacity(directory.extents.len());
         let mut pages = 0u64;
         for extent in &directory.extents {
             extent_starts.push(pages as u32);
             pages += u64::from(extent.blocks);
         }
-        if pages != leaf_pages + fine_pages + tid_pages || pages > u64::from(u32::MAX) {
+        if pages != leaf_pages + fine_pages + tid_pages + attribute_pages || pages > u64::from(u32::MAX) {
             return Err(Error::corrupt("segment directory does not cover the segment's pages"));
         }
-        let columns = match &directory.axes {
+        let directions = match &directory.axes {
             Axes::Own => Vec::new(),
             Axes::Principal { rows, .. } => columns(rows, dims)?,
         };
@@ -81,10 +96,12 @@ impl Segment {
             starts,
             cells,
             extent_starts,
-            columns,
+            directions,
             leaf_pages: leaf_pages as u32,
             fine_pages: fine_pages as u32,
             tid_pages: tid_pages as u32,
+            attribute_starts,
+            attribute_pages: attribute_pages as u32,
             directory,
         })
     }
@@ -130,6 +147,22 @@ impl Segment {
         start..start + self.tid_pages
     }
 
+    /// Sequence numbers of the pages of attributes.
+    pub fn attribute_pages(&self) -> Range<u32> {
+        let start = self.tid_pages().end;
+        start..start + self.attribute_pages
+    }
+
+    /// Number of pages, those of the directory not included.
+    pub fn pages(&self) -> u32 {
+        self.attribute_pages().end
+    }
+
+    /// Number of attribute columns.
+    pub fn columns(&self) -> usize {
+        self.directory.attributes.columns as usize
+    }
+
     /// The block where a page lies.
     pub fn block(&self, sequence: u32) -> u32 {
         let extent = self.extent_starts.partition_point(|&start| start <= sequence) - 1;
@@ -151,12 +184,13 @@ impl Segment {
         };
         size_of::<Self>()
             + self.starts.len() * size_of::<(u64, u32)>()
-            + (leaves.low.len() * 2 + leaves.vectors.len() * 2 + self.columns.len() + rows) * 4
+            + (leaves.low.len() * 2 + leaves.vectors.len() * 2 + self.directions.len() + rows) * 4
             + self
                 .directory
                 .cells
                 .as_ref()
                 .map_or(0, |cells| (cells.center.len() + 4 * cells.vectors.len()) * 4)
+            + (self.attribute_starts.len() + leaves.vectors.len() * self.columns() * 3) * 8
             + self.extent_starts.len() * 12
     }
 
@@ -168,8 +202,8 @@ impl Segment {
         self.fine
     }
 
-    pub(crate) fn columns(&self) -> &[f32] {
-        &self.columns
+    pub(crate) fn directions(&self) -> &[f32] {
+        &self.directions
     }
 
     /// First chunk of a leaf in the coarse stream.
@@ -220,6 +254,27 @@ impl Segment {
     pub(crate) fn tid_position(&self, ordinal: u32) -> (u32, usize) {
         let (page, slot) = tids::position(ordinal);
         (self.tid_pages().start + page, slot)
+    }
+
+    /// What a leaf says about an attribute column.
+    pub(crate) fn span(&self, leaf: usize, column: usize) -> Span {
+        self.directory.attributes.span(column * self.leaves() + leaf)
+    }
+
+    /// Where the codes of an attribute column of a leaf start in the stream of attributes.
+    pub(crate) fn attribute_start(&self, leaf: usize, column: usize) -> u64 {
+        self.attribute_starts[leaf * self.columns() + column]
+    }
+
+    /// Bytes of the stream of attributes.
+    pub(crate) fn attribute_bytes(&self) -> u64 {
+        *self.attribute_starts.last().expect("has an end")
+    }
+
+    /// Page and offset of a byte of the stream of attributes.
+    pub(crate) fn attribute_position(&self, byte: u64) -> (u32, usize) {
+        let page = (byte / PAYLOAD as u64) as u32;
+        (self.attribute_pages().start + page, (byte % PAYLOAD as u64) as usize)
     }
 
     /// Page and offset of a vector's fine record.

@@ -79,7 +79,7 @@ impl Example {
         }
         let tids: Vec<Tid> = (0..exact.len()).map(|at| Tid::new(at as u32, 1)).collect();
         let slack = (slack > 0.0).then_some(&slacks[..]);
-        let input = Input { metric, dims, vectors: &vectors, slack, tids: &tids };
+        let input = Input { metric, dims, vectors: &vectors, slack, tids: &tids, columns: 0, keys: &[] };
         let options = BuildOptions { leaf_size: Some(leaf_size), ..Default::default() };
         let mut store = MemStore::new();
         let mut directory = build(&input, &options, &Progress::default(), &mut store).unwrap();

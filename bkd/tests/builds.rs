@@ -49,7 +49,8 @@ fn builds_do_not_depend_on_threads() {
     for (count, dims) in [(50_000, 6), (45_000, 40)] {
         let (vectors, tids) = example(count, dims);
         for metric in METRICS {
-            let input = Input { metric, dims, vectors: &vectors, slack: None, tids: &tids };
+            let input =
+                Input { metric, dims, vectors: &vectors, slack: None, tids: &tids, columns: 0, keys: &[] };
             let with = |threads: usize| -> (Directory, Vec<(PageKind, Vec<u8>)>) {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let mut sink = Sink::default();
@@ -72,7 +73,15 @@ fn builds_stop() {
     /// More than are encoded before the first are written.
     const COUNT: usize = 50_000;
     let (vectors, tids) = example(COUNT, DIMS);
-    let input = Input { metric: Metric::L2, dims: DIMS, vectors: &vectors, slack: None, tids: &tids };
+    let input = Input {
+        metric: Metric::L2,
+        dims: DIMS,
+        vectors: &vectors,
+        slack: None,
+        tids: &tids,
+        columns: 0,
+        keys: &[],
+    };
     let options = BuildOptions { leaf_size: Some(16), ..BuildOptions::default() };
 
     let progress = Progress::default();

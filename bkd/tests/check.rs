@@ -33,7 +33,7 @@ fn problems_of_rows<'a>(built: &Built, vector: impl Fn(Tid) -> &'a [f32]) -> Vec
 fn merged(metric: Metric, segments: &[Built], leaf_size: usize) -> Option<Built> {
     let (mut vectors, mut slack, mut tids) = (Vec::new(), Vec::new(), Vec::new());
     for built in segments {
-        export(&built.segment, &&built.store, &mut || (), &mut |vector, by, tid| {
+        export(&built.segment, &&built.store, &mut || (), &mut |vector, by, _, tid| {
             vectors.extend_from_slice(vector);
             slack.push(by);
             tids.push(tid);
@@ -41,7 +41,8 @@ fn merged(metric: Metric, segments: &[Built], leaf_size: usize) -> Option<Built>
         .unwrap();
     }
     let dims = segments.first()?.segment.dims();
-    let input = Input { metric, dims, vectors: &vectors, slack: Some(&slack), tids: &tids };
+    let input =
+        Input { metric, dims, vectors: &vectors, slack: Some(&slack), tids: &tids, columns: 0, keys: &[] };
     (!tids.is_empty()).then(|| Built::new(&input, leaf_size, None))
 }
 

@@ -7,10 +7,12 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
+use bkd::layout::attributes::NULL_KEY;
 use bkd::layout::meta::{Chain, Meta, Retired, SegmentEntry};
 use bkd::layout::{PageHeader, PageKind, Payload, PAGE_SIZE, PAYLOAD};
 use bkd::{
-    export, Directory, Error, Everything, Extent, LeafTable, MemStore, Metric, Query, Search, Segment,
+    check_segment, export, AttributeTable, Directory, Error, Everything, Extent, Filter, Input, KeyRanges,
+    LeafTable, MemStore, Metric, Query, Search, Segment, Tid,
 };
 use common::*;
 use proptest::prelude::*;
@@ -65,16 +67,30 @@ fn read_all(segment: Segment, store: &MemStore) -> Result<(), Error> {
             assert!(rows <= vectors);
         }
     }
+    for column in 0..segment.columns() {
+        let query = Query::new(metric, &vec![0.3; dims]).unwrap();
+        let mut filter = Filter::new();
+        filter.require(column, KeyRanges::any_of([(0, 4), (7, 1 << 50)]));
+        let mut search = Search::new(query, vec![(segment.clone(), store)], Vec::new());
+        search.set_filter(filter);
+        while search.next(&mut || ())?.is_some() {}
+    }
     let mut everything = Everything::new(vec![(segment.clone(), store)]);
     while everything.next(&mut || ())?.is_some() {}
-    export(&segment, &store, &mut || (), &mut |_, _, _| ())
+    export(&segment, &store, &mut || (), &mut |_, _, _, _| ())
 }
 
 fn small(metric: Metric, dims: usize, count: usize) -> Built {
     let rows: Vec<Vec<f32>> = (0..count)
         .map(|i| (0..dims).map(|j| ((i * 7919 + j * 104_729) % 1009) as f32 / 1009.0 + 0.1).collect())
         .collect();
-    Index::new(metric, &rows, &Plan::one(40)).unwrap().segments.pop().unwrap()
+    let (vectors, _) = prepare_all(metric, &rows);
+    let tids: Vec<Tid> = (0..count).map(tid).collect();
+    // Codes of no bytes, of one, and of eight.
+    let keys: Vec<u64> =
+        (0..count as u64).flat_map(|i| [7, if i % 5 == 4 { NULL_KEY } else { i % 9 }, i << 53]).collect();
+    let input = Input { metric, dims, vectors: &vectors, slack: None, tids: &tids, columns: 3, keys: &keys };
+    Built::new(&input, 40, None)
 }
 
 /// A change to a string of bytes.
@@ -210,7 +226,7 @@ proptest! {
         damages.iter().for_each(|damage| damage.apply(&mut page[..64]));
         let _ = PageHeader::read(&page);
 
-        let mut meta = Meta::new(Metric::L2, 3);
+        let mut meta = Meta::new(Metric::L2, 3, 0);
         meta.delta = Chain { owner: meta.take_owner(), head: 1, tail: 2, pages: 2 };
         let entry = SegmentEntry { id: 9, directory: 3, directory_bytes: 100, vectors: 5, dead: 0, pages: 4 };
         meta.segments = vec![entry; 3];
@@ -228,7 +244,21 @@ proptest! {
 /// A directory whose sizes agree with each other, but with no page.
 #[test]
 fn claims_without_pages() {
-    for (vectors, dims) in [(u32::MAX, 1), (3_000_000_000, 16)] {
+    let attributes = |columns: usize, most: u64| AttributeTable {
+        columns: columns as u32,
+        least: vec![0; columns],
+        most: vec![most; columns],
+        nulls: vec![false; columns],
+    };
+    let claims = [
+        (u32::MAX, 1, attributes(0, 0)),
+        (3_000_000_000, 16, attributes(0, 0)),
+        (u32::MAX, 1, attributes(31, 0)),
+        (3_000_000_000, 1, attributes(2, 1)),
+    ];
+    for (vectors, dims, attributes) in claims {
+        let width = u64::from(attributes.most.first().is_some_and(|&most| most > 0));
+        let columns = attributes.columns as usize;
         let leaf = LeafTable {
             vectors: vec![vectors],
             low: vec![0.0; dims],
@@ -243,6 +273,7 @@ fn claims_without_pages() {
             axes: bkd::Axes::Own,
             leaves: leaf,
             cells: None,
+            attributes,
             extents: Vec::new(),
         };
         // As many blocks as the layout asks for; no other number is accepted.
@@ -251,7 +282,8 @@ fn claims_without_pages() {
         let record = dims.next_multiple_of(8) / 2 + 2;
         let blocks = chunks.div_ceil((PAYLOAD / 64) as u64)
             + u64::from(vectors).div_ceil((PAYLOAD / record) as u64)
-            + u64::from(vectors).div_ceil((PAYLOAD / 6) as u64);
+            + u64::from(vectors).div_ceil((PAYLOAD / 6) as u64)
+            + (u64::from(vectors).next_multiple_of(8) * width * columns as u64).div_ceil(PAYLOAD as u64);
         directory.extents = vec![Extent { start: 1, blocks: blocks as u32 }];
         let directory = Directory::decode(&directory.encode().unwrap()).unwrap();
         let mut wrong = directory.clone();
@@ -265,8 +297,19 @@ fn claims_without_pages() {
         assert!(matches!(search.next(&mut || ()), Err(Error::Corrupt(_))));
         let mut everything = Everything::new(vec![(segment.clone(), &store)]);
         assert!(matches!(everything.next(&mut || ()), Err(Error::Corrupt(_))));
-        let exported = export(&segment, &&store, &mut || (), &mut |_, _, _| ());
+        let exported = export(&segment, &&store, &mut || (), &mut |_, _, _, _| ());
         assert!(matches!(exported, Err(Error::Corrupt(_))));
+        if columns > 0 {
+            let mut filter = Filter::new();
+            filter.require(columns - 1, KeyRanges::any_of([(0, 0)]));
+            let query = Query::new(Metric::L2, &vec![0.5; dims]).unwrap();
+            let mut search = Search::new(query, vec![(segment.clone(), &store)], Vec::new());
+            search.set_filter(filter);
+            assert!(matches!(search.next(&mut || ()), Err(Error::Corrupt(_))));
+        }
+        let mut findings = 0;
+        check_segment(&segment, &&store, &mut || (), &mut |_| findings += 1);
+        assert!(findings > 0);
         assert_reasonable();
     }
 }

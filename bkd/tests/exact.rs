@@ -45,7 +45,7 @@ proptest! {
             for _ in 0..merges {
                 let (mut vectors, mut slacks, mut tids) = (Vec::new(), Vec::new(), Vec::new());
                 for built in &index.segments {
-                    export(&built.segment, &&built.store, &mut || (), &mut |vector, slack, tid| {
+                    export(&built.segment, &&built.store, &mut || (), &mut |vector, slack, _, tid| {
                         vectors.extend_from_slice(vector);
                         slacks.push(slack);
                         tids.push(tid);
@@ -55,7 +55,7 @@ proptest! {
                 if tids.is_empty() {
                     break;
                 }
-                let input = Input { metric, dims, vectors: &vectors, slack: Some(&slacks), tids: &tids };
+                let input = Input { metric, dims, vectors: &vectors, slack: Some(&slacks), tids: &tids, columns: 0, keys: &[] };
                 index.segments = vec![Built::new(&input, plan.leaf_size, None)];
             }
             for query in queries(&index.rows) {

@@ -68,7 +68,7 @@ fn peak(metric: Metric, dims: usize, count: usize) -> usize {
     };
     let vectors: Vec<f32> = (0..count * dims).map(|_| random()).collect();
     let tids: Vec<Tid> = (0..count).map(|at| Tid::new(at as u32, 1)).collect();
-    let input = Input { metric, dims, vectors: &vectors, slack: None, tids: &tids };
+    let input = Input { metric, dims, vectors: &vectors, slack: None, tids: &tids, columns: 0, keys: &[] };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(THREADS).build().unwrap();
     let before = USED.load(Ordering::Relaxed);
     MOST.store(before, Ordering::Relaxed);
@@ -96,7 +96,7 @@ fn builds_keep_to_their_estimate() {
         (16_000, 2_500),
     ] {
         for metric in [Metric::L2, Metric::InnerProduct] {
-            let memory = BuildMemory::new(dims, THREADS);
+            let memory = BuildMemory::new(dims, 0, THREADS);
             let input = memory.of(count) - memory.beside_input(count);
             let (peak, estimate) = (peak(metric, dims, count), memory.beside_input(count));
             println!(
@@ -124,7 +124,7 @@ fn builds_keep_to_their_estimate() {
 fn limits_are_kept_and_used() {
     for dims in [1, 2, 20, 21, 64, 128, 129, 768, 2_000, 16_000] {
         for threads in [1, 3, 16] {
-            let memory = BuildMemory::new(dims, threads);
+            let memory = BuildMemory::new(dims, 0, threads);
             for bytes in [0, 1 << 20, 10_000_000, 64 << 20, 1 << 30, 1 << 40, usize::MAX] {
                 let vectors = memory.vectors_within(bytes);
                 assert!(vectors == 0 || memory.of(vectors) <= bytes, "{dims} {threads} {bytes}");

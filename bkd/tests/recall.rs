@@ -200,7 +200,15 @@ fn strange_vectors_have_cells() {
 fn segment_of(rows: &[Vec<f32>], threads: usize) -> Built {
     let (vectors, _) = prepare_all(Metric::L2, rows);
     let tids: Vec<_> = (0..rows.len()).map(tid).collect();
-    let input = Input { metric: Metric::L2, dims: DIMS, vectors: &vectors, slack: None, tids: &tids };
+    let input = Input {
+        metric: Metric::L2,
+        dims: DIMS,
+        vectors: &vectors,
+        slack: None,
+        tids: &tids,
+        columns: 0,
+        keys: &[],
+    };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| Built::new(&input, 1024, None))
 }

@@ -4,6 +4,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
+use bkd::layout::attributes::MAX_COLUMNS;
 use bkd::layout::chain::{delta_items, list_items, DeltaLayout, DeltaReader};
 use bkd::layout::{tids, PageHeader, PageKind, Payload, PAYLOAD};
 use bkd::{Tid, MAX_DIMS};
@@ -19,6 +20,7 @@ const PREFIX: usize = 8;
 #[derive(Arbitrary, Debug)]
 struct Input {
     dims: u8,
+    columns: u8,
     items: u8,
     /// The first page's position in the chain, which a damaged header may have wrong.
     first: u8,
@@ -29,9 +31,10 @@ struct Input {
 
 fuzz_target!(|input: Input| {
     let dims = DIMS[usize::from(input.dims) % DIMS.len()];
-    let layout = DeltaLayout::new(dims);
+    let columns = usize::from(input.columns) % (MAX_COLUMNS + 1);
+    let layout = DeltaLayout::new(dims, columns);
     let items = usize::from(input.items) % (4 * PAYLOAD / layout.item() + 3);
-    let mut pages = delta(&layout, dims, items);
+    let mut pages = delta(&layout, dims, columns, items);
     let count = pages.len().max(1);
     for (page, damage) in &input.damages {
         if let Some((_, payload)) = pages.get_mut(usize::from(*page) % count) {
@@ -47,16 +50,16 @@ fuzz_target!(|input: Input| {
         header.sequence += u32::from(input.first);
     }
     let honest = input.damages.is_empty() && input.used.is_empty() && input.first == 0;
-    let read = read(&layout, dims, &pages);
+    let read = read(&layout, dims, columns, &pages);
     assert!(!honest || read == Ok(items), "{read:?}");
 });
 
 /// A chain of items, all of whose elements are 1.
-fn delta(layout: &DeltaLayout, dims: usize, items: usize) -> Vec<(PageHeader, Payload)> {
+fn delta(layout: &DeltaLayout, dims: usize, columns: usize, items: usize) -> Vec<(PageHeader, Payload)> {
     let mut bytes = vec![0; layout.item() * items];
-    let vector = vec![1.0; dims];
+    let (keys, vector) = (vec![7; columns], vec![1.0; dims]);
     for (row, item) in bytes.chunks_exact_mut(layout.item()).enumerate() {
-        layout.write(item, Tid::new(row as u32 + 1, 1), &vector);
+        layout.write(item, Tid::new(row as u32 + 1, 1), &keys, &vector);
     }
     let page = |(sequence, part): (usize, &[u8])| {
         let mut header = PageHeader::new(PageKind::Delta, 5, sequence as u32);
@@ -69,8 +72,13 @@ fn delta(layout: &DeltaLayout, dims: usize, items: usize) -> Vec<(PageHeader, Pa
 }
 
 /// Reads the pages in every way; returns how many vectors there were.
-fn read(layout: &DeltaLayout, dims: usize, pages: &[(PageHeader, Payload)]) -> bkd::Result<usize> {
-    let mut reader = DeltaReader::new(dims);
+fn read(
+    layout: &DeltaLayout,
+    dims: usize,
+    columns: usize,
+    pages: &[(PageHeader, Payload)],
+) -> bkd::Result<usize> {
+    let mut reader = DeltaReader::new(*layout);
     let mut vectors = 0;
     for (header, payload) in pages {
         delta_items(layout, header, payload, |at, tid| {
@@ -78,8 +86,8 @@ fn read(layout: &DeltaLayout, dims: usize, pages: &[(PageHeader, Payload)]) -> b
             assert_eq!(tid, layout.tid(&payload[at..]));
         });
         list_items(header, payload, |slot, tid| assert_eq!(tid, tids::get(payload, slot)));
-        reader.page(header, payload, |_, vector| {
-            assert_eq!(vector.len(), dims);
+        reader.page(header, payload, |_, keys, vector| {
+            assert_eq!((keys.len(), vector.len()), (columns, dims));
             vectors += 1;
         })?;
         assert!(vectors as u64 <= layout.items(header.sequence + 1));

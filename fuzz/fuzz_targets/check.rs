@@ -35,6 +35,6 @@ fuzz_target!(|input: Input| {
     let (vectors, vector) = (segment.vectors(), vec![input.element; segment.dims()]);
     let mut rows = RowCheck::new(Arc::new(segment), &store);
     for ordinal in (0..vectors.min(200)).chain([input.ordinal]) {
-        let _ = rows.check(ordinal, &vector);
+        let _ = (rows.keys(ordinal), rows.check(ordinal, &vector));
     }
 });

@@ -7,10 +7,11 @@
 use std::sync::{Arc, OnceLock};
 
 use arbitrary::Arbitrary;
+use bkd::layout::attributes::NULL_KEY;
 use bkd::layout::{PageKind, Payload};
 use bkd::{
-    build, export, prepare, BuildOptions, Directory, Everything, Extent, Input, MemStore, Metric, PageRead,
-    PageSink, Progress, Query, Result, Search, Segment, Tid,
+    build, export, prepare, BuildOptions, Directory, Everything, Extent, Filter, Input, KeyRanges, MemStore,
+    Metric, PageRead, PageSink, Progress, Query, Result, Search, Segment, Tid,
 };
 
 /// Metric, dimensions, vectors and leaf size of the segments that are damaged: one leaf and many, vectors that take a
@@ -51,7 +52,13 @@ impl Honest {
             vectors.extend_from_slice(&prepared);
             tids.push(Tid::new(row as u32 + 1, 1));
         }
-        let input = Input { metric, dims, vectors: &vectors, slack: None, tids: &tids };
+        // Codes of no bytes, of one, and of eight; a third of the segments have none of them.
+        let columns = if count % 3 == 0 { 0 } else { 3 };
+        let keys: Vec<u64> = (0..count as u64)
+            .flat_map(|row| [7, if row % 5 == 4 { NULL_KEY } else { row % 9 }, row << 53])
+            .take(count * columns)
+            .collect();
+        let input = Input { metric, dims, vectors: &vectors, slack: None, tids: &tids, columns, keys: &keys };
         let options = BuildOptions { leaf_size: Some(leaf_size), ..BuildOptions::default() };
         let mut pages = Pages::default();
         let mut directory =
@@ -181,6 +188,14 @@ pub fn read_all<S: PageRead>(segment: Segment, store: &S) -> Result<()> {
             assert!(rows <= vectors, "more rows than the segment has");
         }
     }
+    for column in 0..segment.columns() {
+        let query = Query::new(metric, &vec![0.3; dims]).expect("a query of ordinary size");
+        let mut filter = Filter::new();
+        filter.require(column, KeyRanges::any_of([(0, 4), (7, 1 << 50)]));
+        let mut search = Search::new(query, vec![(segment.clone(), store)], Vec::new());
+        search.set_filter(filter);
+        while search.next(&mut || ())?.is_some() {}
+    }
     let mut everything = Everything::new(vec![(segment.clone(), store)]);
     let mut rows = 0;
     while everything.next(&mut || ())?.is_some() {
@@ -188,7 +203,7 @@ pub fn read_all<S: PageRead>(segment: Segment, store: &S) -> Result<()> {
         assert!(rows <= vectors, "more rows than the segment has");
     }
     let mut rows = 0;
-    export(&segment, store, &mut || (), &mut |vector, _, _| {
+    export(&segment, store, &mut || (), &mut |vector, _, _, _| {
         assert_eq!(vector.len(), dims);
         rows += 1;
     })?;

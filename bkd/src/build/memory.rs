@@ -48,8 +48,8 @@ struct Phase {
 }
 
 impl BuildMemory {
-    /// For vectors of so many dimensions, built on so many threads.
-    pub fn new(dims: usize, threads: usize) -> Self {
+    /// For vectors of so many dimensions, with so many attributes, built on so many threads.
+    pub fn new(dims: usize, columns: usize, threads: usize) -> Self {
         let vector = dims * size_of::<f32>();
         let leaf_size = default_leaf_size(dims);
         // What a block, a grid and a directory entry come to for each vector of a full leaf; what encoding notes of it.
@@ -62,7 +62,7 @@ impl BuildMemory {
         let queries = calibrate::memory(dims, threads);
         let cells = cells::memory(axes::most(dims));
         BuildMemory {
-            input: vector + size_of::<f32>() + size_of::<Tid>(),
+            input: vector + size_of::<f32>() + size_of::<Tid>() + columns * size_of::<u64>(),
             choosing: Phase { per_vector: 0, more: vector + working, most: sample },
             calibrating: Phase {
                 per_vector: coordinates + size_of::<u32>() + cells,

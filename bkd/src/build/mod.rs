@@ -1,5 +1,6 @@
 //! Turning a set of vectors into the pages of a segment: choose axes, split at medians, calibrate, encode the leaves, write.
 
+mod attributes;
 mod calibrate;
 mod cells;
 mod encode;
@@ -15,11 +16,12 @@ use encode::{encode_leaf, EncodedLeaf};
 use memory::batch_leaves;
 pub(crate) use memory::zeros;
 pub use memory::BuildMemory;
-use pages::{ChunkPages, RecordPages};
+use pages::{RecordPages, StreamPages};
 use rayon::prelude::*;
 use split::{split, LEAF_SAMPLE};
 
 use crate::kernels::{Kernels, AXES};
+use crate::layout::attributes::MAX_COLUMNS;
 use crate::layout::fine::FineLayout;
 use crate::layout::PageKind;
 use crate::metric::{norm, sum};
@@ -41,6 +43,10 @@ pub struct Input<'a> {
     pub slack: Option<&'a [f32]>,
     /// Row addresses of the vectors.
     pub tids: &'a [Tid],
+    /// Attribute columns.
+    pub columns: usize,
+    /// `tids.len() * columns` keys of the rows' attributes ([`layout::attributes`](crate::layout::attributes)).
+    pub keys: &'a [u64],
 }
 
 impl Input<'_> {
@@ -112,6 +118,7 @@ pub fn build(
     assert!(count > 0 && (1..=MAX_DIMS).contains(&dims));
     assert_eq!(input.vectors.len(), count * dims);
     assert!(input.slack.is_none_or(|slack| slack.len() == count));
+    assert!(input.keys.len() == count * input.columns && input.columns <= MAX_COLUMNS);
     if u32::try_from(count).is_err() {
         return Err(Error::TooLarge(format!("segment of {count} vectors")));
     }
@@ -172,6 +179,7 @@ pub fn build(
         addresses.append(&address, sink)?;
     }
     addresses.finish(sink)?;
+    let attributes = attributes::write(input, &order, leaf_size, progress, sink)?;
     let max_norm = (0..count as u32)
         .into_par_iter()
         .map(|at| norm(input.vector(at)) + f64::from(input.slack(at)))
@@ -184,6 +192,7 @@ pub fn build(
         axes,
         leaves,
         cells,
+        attributes,
         extents: Vec::new(),
     })
 }
@@ -251,7 +260,7 @@ impl<'a> Coordinates<'a> {
 
 /// Puts the coarse stream of encoded leaves on pages and collects their boxes.
 struct Writer {
-    coarse: ChunkPages,
+    coarse: StreamPages,
     /// Leaf by leaf, axis by axis.
     boxes: Vec<EncodedLeaf>,
     axes: usize,
@@ -259,7 +268,7 @@ struct Writer {
 
 impl Writer {
     fn new(axes: usize, leaves: usize) -> Self {
-        Writer { coarse: ChunkPages::new(), boxes: Vec::with_capacity(leaves), axes }
+        Writer { coarse: StreamPages::new(PageKind::Leaf), boxes: Vec::with_capacity(leaves), axes }
     }
 
     fn write(

@@ -1,28 +1,28 @@
 //! Filling pages.
 
-use crate::layout::{PageKind, Payload, CHUNK, PAYLOAD};
+use crate::layout::{PageKind, Payload, PAYLOAD};
 use crate::{PageSink, Result};
 
-/// Packs chunks densely into pages of the coarse stream and hands on each page as it fills.
-pub(super) struct ChunkPages {
+/// Packs bytes densely into the pages of a stream and hands on each page as it fills.
+pub(super) struct StreamPages {
+    kind: PageKind,
     page: Box<Payload>,
     used: usize,
 }
 
-impl ChunkPages {
-    pub(super) fn new() -> Self {
-        ChunkPages { page: Box::new([0; PAYLOAD]), used: 0 }
+impl StreamPages {
+    pub(super) fn new(kind: PageKind) -> Self {
+        StreamPages { kind, page: Box::new([0; PAYLOAD]), used: 0 }
     }
 
-    pub(super) fn append(&mut self, mut chunks: &[u8], sink: &mut (dyn PageSink + Send)) -> Result<()> {
-        debug_assert!(chunks.len().is_multiple_of(CHUNK));
-        while !chunks.is_empty() {
-            let (now, later) = chunks.split_at(chunks.len().min(PAYLOAD - self.used));
+    pub(super) fn append(&mut self, mut bytes: &[u8], sink: &mut (dyn PageSink + Send)) -> Result<()> {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(PAYLOAD - self.used));
             self.page[self.used..self.used + now.len()].copy_from_slice(now);
             self.used += now.len();
-            chunks = later;
+            bytes = later;
             if self.used == PAYLOAD {
-                sink.append(PageKind::Leaf, &self.page, self.used)?;
+                sink.append(self.kind, &self.page, self.used)?;
                 self.page.fill(0);
                 self.used = 0;
             }
@@ -32,7 +32,7 @@ impl ChunkPages {
 
     pub(super) fn finish(self, sink: &mut (dyn PageSink + Send)) -> Result<()> {
         if self.used > 0 {
-            sink.append(PageKind::Leaf, &self.page, self.used)?;
+            sink.append(self.kind, &self.page, self.used)?;
         }
         Ok(())
     }

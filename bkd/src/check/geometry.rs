@@ -94,7 +94,7 @@ impl Geometry {
         let radius = square.sqrt();
         let mut coordinates = [0.0; AXES];
         let floats = Kernels::get().floats();
-        floats.project(&self.centered, &self.origin, segment.columns(), &mut coordinates);
+        floats.project(&self.centered, &self.origin, segment.directions(), &mut coordinates);
         let (dims, axes) = (segment.dims(), segment.directory().axes.count(segment.dims()));
         self.coordinates.extend(coordinates[..axes].iter().map(|&x| f64::from(x)));
         let seen: f64 = self.coordinates.iter().map(|x| x * x).sum();

@@ -7,6 +7,7 @@
 //! A segment does not hold its vectors. What can be known is that a vector lies within its fine residual of its fine
 //! decoding; so claims about the vector (boxes, norms, distances from the axes' center) are compared with that ball.
 
+mod attributes;
 mod geometry;
 mod leaf;
 mod pages;
@@ -66,7 +67,8 @@ fn check_all<S: PageRead>(
         }
     }
     leaves.finish(segment, report)?;
-    pages::check_tids(segment, store, check, report)
+    pages::check_tids(segment, store, check, report)?;
+    attributes::check(segment, store, check, report)
 }
 
 /// Where findings go, as long as there are not too many.

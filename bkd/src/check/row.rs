@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::geometry::{Geometry, DOUBLE, TINY};
+use crate::attributes::row_keys;
 use crate::decode::LeafReader;
 use crate::search::Stream;
 use crate::{Error, PageRead, Result, Segment};
@@ -23,6 +24,17 @@ impl<S: PageRead> RowCheck<S> {
     pub fn new(segment: Arc<Segment>, store: S) -> Self {
         let (reader, geometry) = (LeafReader::new(&segment), Geometry::new(&segment));
         RowCheck { segment, store, reader, geometry, leaf: None, vector: Vec::new() }
+    }
+
+    /// The keys of the attributes at a position in the segment.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if a page is not what it should be, or the segment has no such position.
+    pub fn keys(&self, ordinal: u32) -> Result<Vec<u64>> {
+        if ordinal >= self.segment.vectors() {
+            return Err(Error::corrupt(format!("segment has no vector {ordinal}")));
+        }
+        row_keys(&self.segment, &self.store, ordinal)
     }
 
     /// What is wrong with the codes at a position in the segment, if they should be those of this vector, which is as

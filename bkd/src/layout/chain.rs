@@ -1,6 +1,6 @@
 //! Chains: pages linked by `next`, to which inserts append.
 //!
-//! The delta chain holds raw vectors with their row addresses, one after the other without regard to pages: what does not fit
+//! The delta chain holds raw vectors with their row addresses and attributes, one after the other without regard to pages: what does not fit
 //! on a page continues on the next, and every page but the last is full. The lists of rows without a place in distance order hold
 //! addresses only, as in [`super::tids`].
 
@@ -11,23 +11,31 @@ use crate::{Error, Result, Tid};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeltaLayout {
     dims: usize,
+    columns: usize,
 }
 
-/// Bytes before the vector of a delta item: the row's address, padded so that the vector is aligned.
+/// Bytes of a delta item before the keys of the row's attributes, which come before the vector: the row's address, padded so that
+/// the others are aligned.
 const DELTA_PREFIX: usize = 8;
+/// Bytes of a key.
+const KEY: usize = 8;
 
 // Items are multiples of the prefix, and so are pages: a row address never lies on two pages.
 const _: () = assert!(PAYLOAD.is_multiple_of(DELTA_PREFIX));
 
 impl DeltaLayout {
-    /// The layout for vectors of so many dimensions (1 to [`crate::MAX_DIMS`]).
-    pub fn new(dims: usize) -> Self {
-        DeltaLayout { dims }
+    /// The layout for vectors of so many dimensions (1 to [`crate::MAX_DIMS`]) with so many attributes.
+    pub fn new(dims: usize, columns: usize) -> Self {
+        DeltaLayout { dims, columns }
     }
 
     /// Bytes of an item.
     pub fn item(&self) -> usize {
-        (DELTA_PREFIX + self.dims * 4).next_multiple_of(DELTA_PREFIX)
+        (self.vector_start() + self.dims * 4).next_multiple_of(DELTA_PREFIX)
+    }
+
+    fn vector_start(&self) -> usize {
+        DELTA_PREFIX + self.columns * KEY
     }
 
     /// Items on so many pages, at most.
@@ -42,11 +50,14 @@ impl DeltaLayout {
     }
 
     /// Writes an item, [`DeltaLayout::item`] bytes long.
-    pub fn write(&self, item: &mut [u8], tid: Tid, vector: &[f32]) {
-        assert_eq!((item.len(), vector.len()), (self.item(), self.dims));
+    pub fn write(&self, item: &mut [u8], tid: Tid, keys: &[u64], vector: &[f32]) {
+        assert_eq!((item.len(), vector.len(), keys.len()), (self.item(), self.dims, self.columns));
         item.fill(0);
         tid.write(item);
-        for (bytes, value) in item[DELTA_PREFIX..].chunks_exact_mut(4).zip(vector) {
+        for (bytes, key) in item[DELTA_PREFIX..].chunks_exact_mut(KEY).zip(keys) {
+            bytes.copy_from_slice(&key.to_le_bytes());
+        }
+        for (bytes, value) in item[self.vector_start()..].chunks_exact_mut(4).zip(vector) {
             bytes.copy_from_slice(&value.to_le_bytes());
         }
     }
@@ -61,9 +72,16 @@ impl DeltaLayout {
         Tid::DEAD.write(item);
     }
 
+    /// Copies the keys of an item's attributes.
+    pub fn keys(&self, item: &[u8], into: &mut [u64]) {
+        for (key, bytes) in into.iter_mut().zip(item[DELTA_PREFIX..].chunks_exact(KEY)) {
+            *key = u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+        }
+    }
+
     /// Copies the vector of an item.
     pub fn vector(&self, item: &[u8], into: &mut [f32]) {
-        for (value, bytes) in into.iter_mut().zip(item[DELTA_PREFIX..].chunks_exact(4)) {
+        for (value, bytes) in into.iter_mut().zip(item[self.vector_start()..].chunks_exact(4)) {
             *value = f32::from_le_bytes(bytes.try_into().expect("four bytes"));
         }
     }
@@ -93,18 +111,20 @@ pub fn delta_items(
 /// Reads the vectors of a delta chain, whose pages it is given in order.
 pub struct DeltaReader {
     layout: DeltaLayout,
+    keys: Vec<u64>,
     vector: Vec<f32>,
     /// The beginning of an item that goes on on the next page.
     begun: Vec<u8>,
 }
 
 impl DeltaReader {
-    /// A reader of vectors of so many dimensions.
-    pub fn new(dims: usize) -> Self {
-        DeltaReader { layout: DeltaLayout::new(dims), vector: vec![0.0; dims], begun: Vec::new() }
+    /// A reader of what is laid out like this.
+    pub fn new(layout: DeltaLayout) -> Self {
+        let (keys, vector) = (vec![0; layout.columns], vec![0.0; layout.dims]);
+        DeltaReader { layout, keys, vector, begun: Vec::new() }
     }
 
-    /// Calls `each` with the row address and the vector of every item that ends on this page and is not dead.
+    /// Calls `each` with the row address, the keys and the vector of every item that ends on this page and is not dead.
     ///
     /// # Errors
     /// [`Error::Corrupt`] if the item that goes on here did not begin as it must have.
@@ -112,7 +132,7 @@ impl DeltaReader {
         &mut self,
         header: &PageHeader,
         payload: &Payload,
-        mut each: impl FnMut(Tid, &[f32]),
+        mut each: impl FnMut(Tid, &[u64], &[f32]),
     ) -> Result<()> {
         let (layout, item) = (self.layout, self.layout.item());
         let mut rest = &payload[..(header.used as usize).min(PAYLOAD)];
@@ -124,11 +144,12 @@ impl DeltaReader {
                 self.begun.len()
             )));
         }
-        let mut take = |vector: &mut [f32], item: &[u8]| {
+        let mut take = |keys: &mut [u64], vector: &mut [f32], item: &[u8]| {
             let tid = layout.tid(item);
             if !tid.is_dead() {
+                layout.keys(item, keys);
                 layout.vector(item, vector);
-                each(tid, vector);
+                each(tid, keys, vector);
             }
         };
         if begun > 0 {
@@ -138,11 +159,11 @@ impl DeltaReader {
             if self.begun.len() < item {
                 return Ok(());
             }
-            take(&mut self.vector, &self.begun);
+            take(&mut self.keys, &mut self.vector, &self.begun);
             self.begun.clear();
         }
         let mut items = rest.chunks_exact(item);
-        items.by_ref().for_each(|item| take(&mut self.vector, item));
+        items.by_ref().for_each(|item| take(&mut self.keys, &mut self.vector, item));
         self.begun.extend_from_slice(items.remainder());
         Ok(())
     }
@@ -154,14 +175,16 @@ mod tests {
 
     #[test]
     fn items_round_trip() {
-        for dims in [1, 2, 64, 2030, 2031, 16_000] {
-            let layout = DeltaLayout::new(dims);
+        for (dims, columns) in [(1, 0), (2, 1), (64, 31), (2030, 0), (2031, 3), (16_000, 2)] {
+            let layout = DeltaLayout::new(dims, columns);
+            let keys: Vec<u64> = (0..columns as u64).map(|column| u64::MAX - column).collect();
             let vector: Vec<f32> = (0..dims).map(|i| i as f32 - 0.5).collect();
             let mut item = vec![0xffu8; layout.item()];
-            layout.write(&mut item, Tid::new(7, 9), &vector);
-            let mut copy = vec![0.0; dims];
+            layout.write(&mut item, Tid::new(7, 9), &keys, &vector);
+            let (mut copy, mut copied_keys) = (vec![0.0; dims], vec![0; columns]);
             layout.vector(&item, &mut copy);
-            assert_eq!((layout.tid(&item), &copy), (Tid::new(7, 9), &vector));
+            layout.keys(&item, &mut copied_keys);
+            assert_eq!((layout.tid(&item), copied_keys, &copy), (Tid::new(7, 9), keys, &vector));
             layout.kill(&mut item);
             assert!(layout.tid(&item).is_dead());
         }
@@ -171,7 +194,8 @@ mod tests {
     fn pages(layout: &DeltaLayout, dims: usize, count: u32) -> Vec<(PageHeader, Payload)> {
         let mut bytes = vec![0; layout.item() * count as usize];
         for (number, item) in (0..).zip(bytes.chunks_exact_mut(layout.item())) {
-            layout.write(item, Tid::new(number, 1), &vec![number as f32; dims]);
+            let keys = vec![u64::from(number); layout.columns];
+            layout.write(item, Tid::new(number, 1), &keys, &vec![number as f32; dims]);
         }
         (0..)
             .zip(bytes.chunks(PAYLOAD))
@@ -187,8 +211,18 @@ mod tests {
 
     #[test]
     fn items_lie_across_pages() {
-        for (dims, count) in [(1, 2000), (63, 100), (768, 30), (2030, 9), (2031, 9), (5000, 7), (16_000, 3)] {
-            let layout = DeltaLayout::new(dims);
+        let shapes = [
+            (1, 0, 2000),
+            (3, 2, 1500),
+            (63, 31, 100),
+            (768, 0, 30),
+            (2030, 0, 9),
+            (2030, 1, 9),
+            (5000, 3, 7),
+            (16_000, 0, 3),
+        ];
+        for (dims, columns, count) in shapes {
+            let layout = DeltaLayout::new(dims, columns);
             let mut pages = pages(&layout, dims, count);
             assert!(layout.items(pages.len() as u32) >= u64::from(count));
             // Every third is removed where it starts.
@@ -203,9 +237,10 @@ mod tests {
                 dead.into_iter().for_each(|at| layout.kill(&mut payload[at..]));
             }
             assert_eq!(starts, count);
-            let (mut reader, mut found) = (DeltaReader::new(dims), Vec::new());
+            let (mut reader, mut found) = (DeltaReader::new(layout), Vec::new());
             for (header, payload) in &pages {
-                let each = |tid: Tid, vector: &[f32]| {
+                let each = |tid: Tid, keys: &[u64], vector: &[f32]| {
+                    assert_eq!(keys, vec![u64::from(tid.block); columns]);
                     assert!(vector.iter().all(|&x| x == tid.block as f32));
                     found.push(tid.block);
                 };
@@ -217,11 +252,11 @@ mod tests {
 
     #[test]
     fn a_page_that_is_not_full_breaks_the_chain() {
-        let mut pages = pages(&DeltaLayout::new(768), 768, 10);
+        let mut pages = pages(&DeltaLayout::new(768, 0), 768, 10);
         pages[1].0.used -= 8;
-        let mut reader = DeltaReader::new(768);
+        let mut reader = DeltaReader::new(DeltaLayout::new(768, 0));
         let results: Vec<_> =
-            pages.iter().map(|(header, payload)| reader.page(header, payload, |_, _| ())).collect();
+            pages.iter().map(|(header, payload)| reader.page(header, payload, |_, _, _| ())).collect();
         assert!(results[..2].iter().all(Result::is_ok));
         assert!(results[2].is_err());
     }

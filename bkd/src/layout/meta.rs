@@ -1,5 +1,6 @@
 //! The metapage: what the index is made of. Replacing it is how everything else becomes visible or ceases to be.
 
+use super::attributes::MAX_COLUMNS;
 use super::{Payload, NO_BLOCK, PAYLOAD};
 use crate::{Error, Metric, Result};
 
@@ -154,6 +155,8 @@ pub struct Meta {
     pub metric: Metric,
     /// Dimensions of the indexed vectors; 0 until they are known.
     pub dims: u32,
+    /// Attribute columns.
+    pub columns: u32,
     /// The next owner number to be given out. Starts at [`Meta::FIRST_OWNER`].
     pub next_owner: u64,
     /// Owners of what is being written, by [`Work`]. An error or a crash leaves them behind; the next work of the kind takes
@@ -182,6 +185,8 @@ pub struct Head {
     pub metric: Metric,
     /// See [`Meta::dims`].
     pub dims: u32,
+    /// See [`Meta::columns`].
+    pub columns: u32,
     /// See [`Meta::delta`].
     pub delta: Chain,
     /// See [`Meta::unbounded`].
@@ -202,7 +207,7 @@ const SEGMENT_BYTES: usize = 28;
 const RETIRED_BYTES: usize = 28;
 const CHAIN_BYTES: usize = 20;
 const RESERVED_BYTES: usize = 16;
-const FIXED_BYTES: usize = 24 + 2 * RESERVED_BYTES + 5 * CHAIN_BYTES;
+const FIXED_BYTES: usize = 28 + 2 * RESERVED_BYTES + 5 * CHAIN_BYTES;
 
 impl Meta {
     /// The first owner number that is given out.
@@ -213,10 +218,11 @@ impl Meta {
     pub const MAX_RETIRED: usize = 120;
 
     /// The metapage of an empty index.
-    pub fn new(metric: Metric, dims: u32) -> Self {
+    pub fn new(metric: Metric, dims: u32, columns: u32) -> Self {
         Meta {
             metric,
             dims,
+            columns,
             next_owner: Self::FIRST_OWNER,
             reserved: Default::default(),
             delta: Chain::EMPTY,
@@ -277,6 +283,7 @@ impl Meta {
         let mut out = Writer { payload, at: 0 };
         out.u32(self.metric as u32);
         out.u32(self.dims);
+        out.u32(self.columns);
         out.u64(self.next_owner);
         out.u32(self.segments.len() as u32);
         out.u32(self.retired.len() as u32);
@@ -320,7 +327,7 @@ impl Meta {
     /// [`Error::Corrupt`] if counts or codes are impossible.
     pub fn read(payload: &Payload) -> Result<Self> {
         let mut input = Reader { payload, at: 0 };
-        let Fixed { metric, dims, next_owner, segments, retired, reserved, chains } =
+        let Fixed { metric, dims, columns, next_owner, segments, retired, reserved, chains } =
             Fixed::read(&mut input)?;
         let [delta, sealing, unbounded, nan, null] = chains;
         let segments = (0..segments)
@@ -346,6 +353,7 @@ impl Meta {
         let meta = Meta {
             metric,
             dims,
+            columns,
             next_owner,
             reserved,
             delta,
@@ -365,12 +373,13 @@ impl Meta {
     /// # Errors
     /// As [`Meta::read`].
     pub fn read_head(payload: &Payload) -> Result<Head> {
-        let Fixed { metric, dims, retired, chains, .. } = Fixed::read(&mut Reader { payload, at: 0 })?;
+        let Fixed { metric, dims, columns, retired, chains, .. } =
+            Fixed::read(&mut Reader { payload, at: 0 })?;
         let [delta, _, unbounded, nan, null] = chains;
         if chains.iter().any(Chain::names_metapage) {
             return Err(Error::corrupt(NAMES_ITSELF));
         }
-        Ok(Head { metric, dims, delta, unbounded, nan, null, retired: retired as u32 })
+        Ok(Head { metric, dims, columns, delta, unbounded, nan, null, retired: retired as u32 })
     }
 
     /// Whoever holds the lock on the metapage must not be led to lock it again.
@@ -393,6 +402,7 @@ const NAMES_ITSELF: &str = "metapage names itself as a part of the index";
 struct Fixed {
     metric: Metric,
     dims: u32,
+    columns: u32,
     next_owner: u64,
     segments: usize,
     retired: usize,
@@ -406,10 +416,14 @@ impl Fixed {
             .ok()
             .and_then(Metric::from_code)
             .ok_or_else(|| Error::corrupt("metapage names an unknown metric"))?;
-        let dims = input.u32();
+        let (dims, columns) = (input.u32(), input.u32());
         let next_owner = input.u64();
         let (segments, retired) = (input.u32() as usize, input.u32() as usize);
-        if dims as usize > crate::MAX_DIMS || segments > Meta::MAX_SEGMENTS || retired > Meta::MAX_RETIRED {
+        if dims as usize > crate::MAX_DIMS
+            || columns as usize > MAX_COLUMNS
+            || segments > Meta::MAX_SEGMENTS
+            || retired > Meta::MAX_RETIRED
+        {
             return Err(Error::corrupt("metapage contradicts itself"));
         }
         let mut reserve = || Reserved { first: input.u64(), count: input.u32(), retiring: input.u32() };
@@ -417,7 +431,7 @@ impl Fixed {
         let mut chain =
             || Chain { owner: input.u64(), head: input.u32(), tail: input.u32(), pages: input.u32() };
         let chains = [chain(), chain(), chain(), chain(), chain()];
-        Ok(Fixed { metric, dims, next_owner, segments, retired, reserved, chains })
+        Ok(Fixed { metric, dims, columns, next_owner, segments, retired, reserved, chains })
     }
 }
 
@@ -466,7 +480,7 @@ mod tests {
 
     #[test]
     fn the_two_kinds_of_work_leave_each_other_room() {
-        let mut meta = Meta::new(Metric::L2, 3);
+        let mut meta = Meta::new(Metric::L2, 3, 0);
         let entry = SegmentEntry { id: 2, directory: 1, directory_bytes: 9, vectors: 5, dead: 0, pages: 4 };
         meta.segments = vec![entry; Meta::MAX_SEGMENTS - 3];
         assert_eq!(meta.room_for_segments(Work::Seal, 0), 3);
@@ -482,7 +496,7 @@ mod tests {
 
     #[test]
     fn round_trips_when_full() {
-        let mut meta = Meta::new(Metric::Cosine, 1280);
+        let mut meta = Meta::new(Metric::Cosine, 1280, 31);
         meta.delta = Chain { owner: meta.take_owner(), head: 1, tail: 9, pages: 9 };
         meta.null = Chain { owner: meta.take_owner(), head: 10, tail: 10, pages: 1 };
         for i in 0..Meta::MAX_SEGMENTS as u32 {
@@ -506,7 +520,8 @@ mod tests {
         let used = meta.write(&mut payload);
         assert!(used <= PAYLOAD);
         let head = Meta::read_head(&payload).unwrap();
-        assert_eq!((head.dims, head.delta, head.null), (1280, meta.delta, meta.null));
+        assert_eq!((head.dims, head.columns), (1280, 31));
+        assert_eq!((head.delta, head.null), (meta.delta, meta.null));
         assert_eq!(head.retired as usize, meta.retired.len());
         assert_eq!(Meta::read(&payload), Ok(meta));
         payload[0] = 9;

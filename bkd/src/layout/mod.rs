@@ -10,6 +10,7 @@
 //!
 //! Numbers are little-endian; the engine is compiled for little-endian machines only.
 
+pub mod attributes;
 pub mod blob;
 pub mod chain;
 pub mod fine;
@@ -34,7 +35,7 @@ pub const CHUNK: usize = 64;
 /// Chunks in a page.
 pub const CHUNKS_PER_PAGE: usize = PAYLOAD / CHUNK;
 /// Version of everything in this module.
-pub const FORMAT_VERSION: u16 = 3;
+pub const FORMAT_VERSION: u16 = 4;
 /// "No block": Postgres' `InvalidBlockNumber`.
 pub const NO_BLOCK: u32 = u32::MAX;
 
@@ -72,12 +73,16 @@ pub enum PageKind {
     Delta = 6,
     /// Rows without a place in distance order ([`tids`]).
     TidList = 7,
+    /// What the rows of a segment can be filtered by ([`mod@attributes`]).
+    Attributes = 8,
 }
 
 impl PageKind {
     fn from_byte(byte: u8) -> Option<Self> {
         use PageKind::*;
-        [Meta, Leaf, Fine, Tids, Directory, Delta, TidList].into_iter().find(|&kind| kind as u8 == byte)
+        [Meta, Leaf, Fine, Tids, Directory, Delta, TidList, Attributes]
+            .into_iter()
+            .find(|&kind| kind as u8 == byte)
     }
 }
 
@@ -312,7 +317,7 @@ mod tests {
     fn other_versions_are_told_from_damage() {
         let mut page = [0u8; PAGE_SIZE];
         PageHeader::new(PageKind::Meta, 1, 0).write(&mut page);
-        for (version, checksum) in [(1, false), (2, true), (4, true), (700, true)] {
+        for (version, checksum) in [(1, false), (2, true), (3, true), (5, true), (700, true)] {
             page[HEADER_OFFSET + 4..][..2].copy_from_slice(&u16::to_le_bytes(version));
             if checksum {
                 set_checksum(&mut page);

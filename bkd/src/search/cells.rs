@@ -40,7 +40,7 @@ impl Cells {
         let ranked = segments.iter().zip(0..).map(|((segment, _), source)| {
             let Some(table) = &segment.directory().cells else { return Vec::new() };
             let vector = &query.values()[..segment.dims()];
-            let place = place(query.metric(), &segment.directory().axes, segment.columns(), vector);
+            let place = place(query.metric(), &segment.directory().axes, segment.directions(), vector);
             let scores = cell_scores(query.metric(), table, &place).into_iter();
             scores.zip(0..).map(|(score, cell)| RankedCell { score, source, cell }).collect()
         });

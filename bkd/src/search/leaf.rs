@@ -97,17 +97,18 @@ impl LeafScan {
         Scale::new(&self.query, segment.directory().max_norm).raw(tau)
     }
 
-    /// Scans runs of a leaf's vectors. `offer` takes the keys and ordinals of vectors that may matter and returns the new tau.
-    /// Returns how many there were.
+    /// Scans the wanted vectors of a leaf. `offer` takes the keys and ordinals of vectors that may matter and returns the new tau.
+    /// Returns how many there were, and of how many coarse codes were compared.
     pub(super) fn scan<S: PageRead>(
         &mut self,
         segment: &Segment,
         stream: &mut Stream<'_, S>,
         leaf: usize,
-        runs: &[Range<u32>],
+        wanted: Wanted<'_>,
         mut tau: f32,
         mut offer: impl FnMut(f32, u32) -> f32,
-    ) -> Result<u64> {
+    ) -> Result<Scanned> {
+        let Wanted { runs, masks } = wanted;
         let (mut coarse, mut fine) = stream.split();
         let layout = segment.layout();
         let vectors = segment.leaf_vectors(leaf);
@@ -116,31 +117,44 @@ impl LeafScan {
         let at = at + layout.prefix_chunks() as u64;
 
         let block_chunks = layout.block_chunks();
-        let mut masks = [0 as Survivors; CHUNKS_PER_PAGE / 2];
-        let mut fine_count = 0;
+        let mut survivors = [0 as Survivors; CHUNKS_PER_PAGE / 2];
+        let mut scanned = Scanned::default();
         // Until there are enough candidates everything survives, so look at a few vectors first.
         let mut at_once = if tau.is_infinite() { 1 } else { usize::MAX };
         for run in runs {
             let run = (run.start - vectors.start) as usize..(run.end - vectors.start) as usize;
             let mut block = run.start / LANES;
             let blocks = run.end.div_ceil(LANES);
+            if masks.is_none() {
+                scanned.coarse += run.len() as u64;
+            }
             while block < blocks {
+                let stretch = masks.map_or(blocks - block, |masks| {
+                    // No more than a page has.
+                    stretch(&masks[block..blocks.min(block + CHUNKS_PER_PAGE / block_chunks + 1)])
+                });
+                if stretch == 0 {
+                    block += 1;
+                    continue;
+                }
                 view.threshold.tau = view.scale.raw(tau);
                 let at = at + (block * block_chunks) as u64;
-                let chunks = coarse.run(at, at_once.min(blocks - block) * block_chunks)?;
+                let chunks = coarse.run(at, at_once.min(stretch) * block_chunks)?;
                 at_once = at_once.saturating_mul(2);
                 let whole = chunks.len() / (CHUNK * block_chunks);
-                let masks = if whole > 0 {
-                    let masks = &mut masks[..whole];
+                let survivors = if whole > 0 {
+                    let survivors = &mut survivors[..whole];
                     let chunks = &chunks[..whole * block_chunks * CHUNK];
-                    self.kernels.scan(chunks, layout.groups, &self.weights, &view.threshold, masks);
-                    masks
+                    self.kernels.scan(chunks, layout.groups, &self.weights, &view.threshold, survivors);
+                    survivors
                 } else {
-                    masks[0] = self.scan_split_block(&mut coarse, at, layout.groups, &view.threshold)?;
-                    &mut masks[..1]
+                    survivors[0] = self.scan_split_block(&mut coarse, at, layout.groups, &view.threshold)?;
+                    &mut survivors[..1]
                 };
-                for (step, &mask) in masks.iter().enumerate().filter(|(_, &mask)| mask != 0) {
-                    let mut lanes = mask & lanes_within(&run, (block + step) * LANES);
+                for (step, &lanes) in survivors.iter().enumerate().filter(|(_, &lanes)| lanes != 0) {
+                    let mut lanes = lanes
+                        & lanes_within(&run, (block + step) * LANES)
+                        & masks.map_or(Survivors::MAX, |masks| masks[block + step]);
                     while lanes != 0 {
                         let lane = lanes.trailing_zeros() as usize;
                         lanes &= lanes - 1;
@@ -149,17 +163,20 @@ impl LeafScan {
                         gather(&mut coarse, codes, layout.groups, lane, &mut self.high)?;
                         let (low, residual) = fine.record(ordinal)?;
                         let raw = view.fine.raw(self.kernels, &self.grid, &self.high, low, residual);
-                        fine_count += 1;
+                        scanned.fine += 1;
                         let key = view.scale.key(raw);
                         if key < tau {
                             tau = offer(key, ordinal);
                         }
                     }
                 }
-                block += masks.len();
+                if masks.is_some() {
+                    scanned.coarse += (survivors.len() * LANES) as u64;
+                }
+                block += survivors.len();
             }
         }
-        Ok(fine_count)
+        Ok(scanned)
     }
 
     /// Reads the leaf's header and grid, and sets the query against them.
@@ -311,6 +328,39 @@ impl FineScale {
         let raw = decoded - residual;
         (raw - raw.abs() * 2.0 * UNIT) as f32
     }
+}
+
+/// Vectors of a leaf to be scanned.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// By ordinal in the segment.
+    pub runs: &'a [Range<u32>],
+    /// Only those whose bits are set, by block of the leaf, if there are any.
+    pub masks: Option<&'a [Survivors]>,
+}
+
+/// How many vectors a scan compared.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Scanned {
+    /// By whole blocks, if only some of a leaf are wanted.
+    pub coarse: u64,
+    /// Those of them that the coarse codes could not rule out.
+    pub fine: u64,
+}
+
+/// Blocks in a row none of whose vectors is wanted that are better scanned than left out.
+const SMALL_GAP: usize = 3;
+
+/// How many blocks from the first on are scanned at once, given which of their vectors are wanted; none if the first has none.
+fn stretch(masks: &[Survivors]) -> usize {
+    let mut end = 0;
+    for (at, _) in masks.iter().enumerate().filter(|(_, &mask)| mask != 0) {
+        if at > end + if end == 0 { 0 } else { SMALL_GAP } {
+            break;
+        }
+        end = at + 1;
+    }
+    end
 }
 
 /// The header of a leaf, which should have `count` vectors.

@@ -14,6 +14,7 @@ mod candidates;
 mod cells;
 mod everything;
 mod leaf;
+mod mask;
 mod rank;
 mod stream;
 mod within;
@@ -27,14 +28,15 @@ pub(crate) use cells::{cell_scores, place};
 use cells::{Budget, Cells, RankedCell};
 pub use everything::Everything;
 pub(crate) use leaf::read_header;
-use leaf::LeafScan;
+use leaf::{LeafScan, Wanted};
+use mask::{Mask, Met};
 pub(crate) use rank::{invisible, projection_error, vanished, ORTHONORMALITY};
 use rank::{rank, RankedLeaf};
 pub(crate) use stream::{Coarse, Fine, Stream};
 pub use within::Within;
 
 use crate::layout::{tids, PageKind};
-use crate::{PageRead, Query, Result, Segment, Tid};
+use crate::{Filter, PageRead, Query, Result, Segment, Tid};
 
 /// A row and a lower bound of the value that the SQL operator returns for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,12 +96,19 @@ const GROWTH: usize = 8;
 const MAX_CAPACITY: usize = 1 << 20;
 /// Leaves that are visited best first, to make tau tight; the others follow in storage order, which reads faster.
 const BEST_FIRST: usize = 32;
+/// Leaves by which the selectivity of a filter is judged.
+const SAMPLED_LEAVES: usize = 16;
 /// Leaves between two calls of `check`.
 const CHECK_EVERY: usize = 64;
 
 /// An ordered search through segments and a set of delta entries.
 pub struct Search<S> {
     query: Query,
+    /// What rows of the segments must meet. Those of the delta do.
+    filter: Filter,
+    /// The share of the vectors that meet it, about.
+    selectivity: f64,
+    mask: Mask,
     segments: Vec<(Arc<Segment>, S)>,
     /// Keys and addresses of the delta's rows.
     delta: Vec<(f32, Tid)>,
@@ -137,6 +146,9 @@ impl<S: PageRead> Search<S> {
         Search {
             scan: LeafScan::new(&query),
             query,
+            filter: Filter::new(),
+            selectivity: 1.0,
+            mask: Mask::default(),
             segments,
             delta,
             leaves: Vec::new(),
@@ -158,6 +170,12 @@ impl<S: PageRead> Search<S> {
     pub fn expect(&mut self, rows: usize) {
         self.capacity = rows.saturating_add(rows / 4).clamp(FIRST_CAPACITY, MAX_CAPACITY);
         self.wanted = rows.clamp(1, MAX_CAPACITY);
+    }
+
+    /// Leaves out rows of the segments that do not meet a filter. To be called before the first [`Search::next`], and the delta must
+    /// have none of them.
+    pub fn set_filter(&mut self, filter: Filter) {
+        self.filter = filter;
     }
 
     /// Leaves out rows for which the SQL operator certainly returns more than `value`.
@@ -218,8 +236,9 @@ impl<S: PageRead> Search<S> {
         self.stats.passes += 1;
         if self.stats.passes == 1 {
             for (source, (segment, _)) in self.segments.iter().enumerate() {
-                rank(&self.query, segment, source as u32, &mut self.leaves);
+                rank(&self.query, &self.filter, segment, source as u32, &mut self.leaves);
             }
+            self.selectivity = self.estimate_selectivity()?;
         }
         let mut candidates = Candidates::new(self.capacity, self.end);
         let mut latecomers = false;
@@ -235,8 +254,10 @@ impl<S: PageRead> Search<S> {
         let mut left_out = false;
         if self.is_approximate() {
             let cells = self.cells.get_or_insert_with(|| Cells::rank(&self.query, &self.segments));
-            let at_least = self.handed_over + ROOM * self.capacity;
-            let budget = cells.choose(&self.segments, self.recall, self.wanted, at_least);
+            // Of all neighbours, so many make the wanted number that meet the filter.
+            let of_all = |rows: usize| (rows as f64 / self.selectivity) as usize;
+            let at_least = of_all(self.handed_over + ROOM * self.capacity);
+            let budget = cells.choose(&self.segments, self.recall, of_all(self.wanted), at_least);
             left_out = budget.leaves_out;
             latecomers |= if left_out {
                 self.visit_cells(budget, &mut candidates, check)?
@@ -282,6 +303,23 @@ impl<S: PageRead> Search<S> {
         Ok(())
     }
 
+    /// The share of the vectors that meet the filter, judged by some of the leaves.
+    fn estimate_selectivity(&mut self) -> Result<f64> {
+        if self.filter.is_empty() {
+            return Ok(1.0);
+        }
+        let (mut met, mut sampled) = (0.0, 0.0);
+        let step = self.leaves.len().div_ceil(SAMPLED_LEAVES).max(1);
+        for leaf in self.leaves.iter().step_by(step) {
+            let (segment, store) = &self.segments[leaf.source as usize];
+            let count = segment.leaf_vectors(leaf.leaf as usize).len() as f64;
+            sampled += count;
+            met += count * self.mask.share(&self.filter, segment, store, leaf.leaf as usize)?;
+        }
+        // None of the sample is not none.
+        Ok(f64::max(met, 1.0) / f64::max(sampled, 1.0))
+    }
+
     fn is_approximate(&self) -> bool {
         self.recall < 1.0
     }
@@ -293,9 +331,9 @@ impl<S: PageRead> Search<S> {
             let bound = |leaf: u32| self.leaves[leaf as usize].bound;
             bound(a).total_cmp(&bound(b)).then(a.cmp(&b))
         };
-        let all = 0..self.leaves.len() as u32;
+        let all = (0..self.leaves.len() as u32).filter(|&leaf| self.leaves[leaf as usize].matches);
         let Some(nearest) = all.clone().min_by(by_bound) else { return Ok(false) };
-        let mut visit = Visit::new(&self.segments, &self.seen, self.floor());
+        let mut visit = Visit::new(&self.segments, &self.seen, self.floor(), &self.filter, &mut self.mask);
         visit.whole_leaf(
             self.leaves[nearest as usize],
             &mut self.scan,
@@ -312,7 +350,7 @@ impl<S: PageRead> Search<S> {
         };
         let mut rest: Vec<u32> = all.filter(within).collect();
         let vectors: u64 = self.segments.iter().map(|(segment, _)| u64::from(segment.vectors())).sum();
-        let average = vectors as usize / self.leaves.len();
+        let average = (vectors as f64 / self.leaves.len() as f64 * self.selectivity) as usize;
         let best = BEST_FIRST.max(2 * self.capacity / average.max(1)).min(rest.len());
         let mut first = rest.clone();
         if best < first.len() {
@@ -358,7 +396,7 @@ impl<S: PageRead> Search<S> {
             first_leaves.push(leaves);
             leaves += segment.leaves();
         }
-        let mut visit = Visit::new(&self.segments, &self.seen, self.floor());
+        let mut visit = Visit::new(&self.segments, &self.seen, self.floor(), &self.filter, &mut self.mask);
         let leaf_of = |cell: &RankedCell| self.segments[cell.source as usize].0.cell(cell.cell).0;
         let groups =
             first.chunks(1).chain(rest.chunk_by(|a, b| (a.source, leaf_of(a)) == (b.source, leaf_of(b))));
@@ -366,7 +404,7 @@ impl<S: PageRead> Search<S> {
         for cells in groups {
             let segment = &self.segments[cells[0].source as usize].0;
             let leaf = self.leaves[first_leaves[cells[0].source as usize] + leaf_of(&cells[0]) as usize];
-            if leaf.bound > self.scan.raw(segment, candidates.tau()) {
+            if !leaf.matches || leaf.bound > self.scan.raw(segment, candidates.tau()) {
                 continue;
             }
             runs.clear();
@@ -383,7 +421,7 @@ impl<S: PageRead> Search<S> {
             self.segments.iter().zip(first_leaves).filter(|((segment, _), _)| !segment.has_cells());
         for ((segment, _), first) in without_cells {
             for &leaf in &self.leaves[first..first + segment.leaves()] {
-                if leaf.bound <= self.scan.raw(segment, candidates.tau()) {
+                if leaf.matches && leaf.bound <= self.scan.raw(segment, candidates.tau()) {
                     visit.whole_leaf(leaf, &mut self.scan, candidates, &mut self.stats, check)?;
                 }
             }
@@ -423,11 +461,19 @@ struct Visit<'a, S: PageRead> {
     /// Keys below this come too late.
     floor: f32,
     latecomers: bool,
+    filter: &'a Filter,
+    mask: &'a mut Mask,
 }
 
 impl<'a, S: PageRead> Visit<'a, S> {
-    fn new(segments: &'a [(Arc<Segment>, S)], seen: &'a [Vec<u64>], floor: f32) -> Self {
-        Visit { segments, seen, stream: None, visited: 0, floor, latecomers: false }
+    fn new(
+        segments: &'a [(Arc<Segment>, S)],
+        seen: &'a [Vec<u64>],
+        floor: f32,
+        filter: &'a Filter,
+        mask: &'a mut Mask,
+    ) -> Self {
+        Visit { segments, seen, stream: None, visited: 0, floor, latecomers: false, filter, mask }
     }
 
     fn whole_leaf(
@@ -458,6 +504,11 @@ impl<'a, S: PageRead> Visit<'a, S> {
         }
         self.visited += 1;
         let (segment, store) = &self.segments[leaf.source as usize];
+        let masks = match self.mask.find(self.filter, segment, store, leaf.leaf as usize)? {
+            Met::None => return Ok(()),
+            Met::All => None,
+            Met::These(masks) => Some(masks),
+        };
         let stream = match &mut self.stream {
             Some((source, stream)) if *source == leaf.source => stream,
             other => &mut other.insert((leaf.source, Stream::new(segment, store))).1,
@@ -475,8 +526,9 @@ impl<'a, S: PageRead> Visit<'a, S> {
             candidates.tau()
         };
         stats.leaves_visited += 1;
-        stats.coarse += runs.iter().map(|run| run.len() as u64).sum::<u64>();
-        stats.fine += scan.scan(segment, stream, leaf.leaf as usize, runs, tau, offer)?;
+        let scanned = scan.scan(segment, stream, leaf.leaf as usize, Wanted { runs, masks }, tau, offer)?;
+        stats.coarse += scanned.coarse;
+        stats.fine += scanned.fine;
         Ok(())
     }
 }

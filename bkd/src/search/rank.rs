@@ -1,8 +1,9 @@
 //! Lower bounds for whole leaves, from their boxes.
 
+use super::mask::may_match;
 use crate::kernels::{Kernels, AXES};
 use crate::query::{round_up, PRODUCT_UNDERFLOW, UNDERFLOW, UNIT};
-use crate::{Axes, Metric, Query, Segment};
+use crate::{Axes, Filter, Metric, Query, Segment};
 
 /// A leaf and what its box says.
 #[derive(Clone, Copy, Debug)]
@@ -12,12 +13,25 @@ pub(super) struct RankedLeaf {
     /// Segment, by position in the search.
     pub source: u32,
     pub leaf: u32,
+    /// Whether any of its vectors may meet the filter.
+    pub matches: bool,
 }
 
 /// Appends the leaves of a segment in storage order.
-pub(super) fn rank(query: &Query, segment: &Segment, source: u32, into: &mut Vec<RankedLeaf>) {
+pub(super) fn rank(
+    query: &Query,
+    filter: &Filter,
+    segment: &Segment,
+    source: u32,
+    into: &mut Vec<RankedLeaf>,
+) {
     let leaves = bounds(query, segment).into_iter().zip(0..);
-    into.extend(leaves.map(|(bound, leaf)| RankedLeaf { bound, source, leaf }));
+    into.extend(leaves.map(|(bound, leaf)| RankedLeaf {
+        bound,
+        source,
+        leaf,
+        matches: may_match(filter, segment, leaf as usize),
+    }));
 }
 
 fn bounds(query: &Query, segment: &Segment) -> Vec<f32> {
@@ -98,7 +112,7 @@ pub(crate) fn vanished(axes: usize, dims: usize, length: f64) -> f64 {
 fn project(query: &Query, segment: &Segment, center: &[f32]) -> (Vec<f32>, f64) {
     let mut coordinates = [0.0; AXES];
     let vector = &query.values()[..segment.dims()];
-    Kernels::get().floats().project(vector, center, segment.columns(), &mut coordinates);
+    Kernels::get().floats().project(vector, center, segment.directions(), &mut coordinates);
     let square = |(&x, &c): (&f32, &f32)| (f64::from(x) - f64::from(c)).powi(2);
     (coordinates.to_vec(), vector.iter().zip(center).map(square).sum::<f64>().sqrt())
 }

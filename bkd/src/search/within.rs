@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use super::leaf::LeafScan;
+use super::leaf::{LeafScan, Wanted};
+use super::mask::{Mask, Met};
 use super::rank::{rank, RankedLeaf};
 use super::stream::Stream;
 use super::{ScanStats, CHECK_EVERY};
 use crate::layout::{tids, PageKind};
-use crate::{PageRead, Query, Result, Segment, Tid};
+use crate::{Filter, PageRead, Query, Result, Segment, Tid};
 
 /// The rows of segments for which the SQL operator may return a given value or less, leaf by leaf.
 ///
 /// Rows that are clearly beyond are left out; of the others only their vectors can tell.
 pub struct Within<S> {
     query: Query,
+    filter: Filter,
     segments: Vec<(Arc<Segment>, S)>,
     /// Vectors with keys below this are within.
     end: f32,
@@ -21,21 +23,30 @@ pub struct Within<S> {
     leaves: Vec<RankedLeaf>,
     pending: Vec<Tid>,
     scan: LeafScan,
+    mask: Mask,
     stats: ScanStats,
 }
 
 impl<S: PageRead> Within<S> {
-    /// Starts a search for rows at `value` or less; nothing is read before the first [`Within::next`]. The vectors of the delta, which
-    /// the caller compares itself, are only counted.
+    /// Starts a search for rows that meet a filter, at `value` or less; nothing is read before the first [`Within::next`]. The vectors of
+    /// the delta, which the caller compares itself, are only counted.
     ///
     /// # Panics
     /// If a segment's dimensions or metric are not the query's.
-    pub fn new(query: Query, segments: Vec<(Arc<Segment>, S)>, delta: u64, value: f64) -> Self {
+    pub fn new(
+        query: Query,
+        filter: Filter,
+        segments: Vec<(Arc<Segment>, S)>,
+        delta: u64,
+        value: f64,
+    ) -> Self {
         let stats = ScanStats { delta, ..ScanStats::of(&query, &segments) };
         let end = query.end_of(value);
         Within {
             scan: LeafScan::new(&query),
             query,
+            filter,
+            mask: Mask::default(),
             segments,
             end,
             leaves: Vec::new(),
@@ -73,16 +84,21 @@ impl<S: PageRead> Within<S> {
 
     fn rank(&mut self) {
         for (source, (segment, _)) in self.segments.iter().enumerate() {
-            rank(&self.query, segment, source as u32, &mut self.leaves);
+            rank(&self.query, &self.filter, segment, source as u32, &mut self.leaves);
         }
         let reach: Vec<f32> =
             self.segments.iter().map(|(segment, _)| self.scan.raw(segment, self.end)).collect();
-        self.leaves.retain(|leaf| leaf.bound <= reach[leaf.source as usize]);
+        self.leaves.retain(|leaf| leaf.matches && leaf.bound <= reach[leaf.source as usize]);
         self.leaves.reverse();
     }
 
     fn visit(&mut self, leaf: RankedLeaf) -> Result<()> {
         let (segment, store) = &self.segments[leaf.source as usize];
+        let masks = match self.mask.find(&self.filter, segment, store, leaf.leaf as usize)? {
+            Met::None => return Ok(()),
+            Met::All => None,
+            Met::These(masks) => Some(masks),
+        };
         let mut found = Vec::new();
         let mut stream = Stream::new(segment, store);
         let offer = |_, ordinal| {
@@ -90,9 +106,17 @@ impl<S: PageRead> Within<S> {
             self.end
         };
         let vectors = segment.leaf_vectors(leaf.leaf as usize);
-        self.stats.coarse += vectors.len() as u64;
-        self.stats.fine +=
-            self.scan.scan(segment, &mut stream, leaf.leaf as usize, &[vectors], self.end, offer)?;
+        let leaf = leaf.leaf as usize;
+        let scanned = self.scan.scan(
+            segment,
+            &mut stream,
+            leaf,
+            Wanted { runs: &[vectors], masks },
+            self.end,
+            offer,
+        )?;
+        self.stats.coarse += scanned.coarse;
+        self.stats.fine += scanned.fine;
         self.stats.leaves_visited += 1;
         drop(stream);
         // Ordinals ascend, so one page after the other is read.

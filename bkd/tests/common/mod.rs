@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use bkd::layout::{tids, PageKind, Payload};
 use bkd::{
-    build, prepare, Axes, BuildOptions, Directory, Everything, Extent, Input, MemStore, Metric, PageRead,
-    PageSink, Placement, Progress, Query, Search, Segment, Tid, Within,
+    build, prepare, Axes, BuildOptions, Directory, Everything, Extent, Filter, Input, MemStore, Metric,
+    PageRead, PageSink, Placement, Progress, Query, Search, Segment, Tid, Within,
 };
 use proptest::prelude::*;
 
@@ -59,6 +59,7 @@ impl Built {
         of(PageKind::Leaf, segment.leaf_pages())
             .chain(of(PageKind::Fine, segment.fine_pages()))
             .chain(of(PageKind::Tids, segment.tid_pages()))
+            .chain(of(PageKind::Attributes, segment.attribute_pages()))
     }
 
     /// Row addresses, by the position of their vectors.
@@ -132,7 +133,7 @@ impl Index {
             if from < to {
                 let tids: Vec<Tid> = (from..to).map(tid).collect();
                 let vectors = &prepared[from * dims..to * dims];
-                let input = Input { metric, dims, vectors, slack: None, tids: &tids };
+                let input = Input { metric, dims, vectors, slack: None, tids: &tids, columns: 0, keys: &[] };
                 let axes = segments.first().filter(|_| plan.same_axes);
                 let axes = axes.map(|first| first.segment.directory().axes.clone());
                 let mut built = Built::new(&input, plan.leaf_size, axes.as_ref());
@@ -161,7 +162,8 @@ impl Index {
 
     /// Row addresses of all that may be at this value or less; of the delta by key, as an access method does it.
     pub fn within(&self, query: &Query, value: f64) -> Vec<Tid> {
-        let mut rows = Within::new(query.clone(), self.stores(), self.delta.len() as u64, value);
+        let delta = self.delta.len() as u64;
+        let mut rows = Within::new(query.clone(), Filter::new(), self.stores(), delta, value);
         let mut found: Vec<Tid> = std::iter::from_fn(|| rows.next(&mut || ()).unwrap()).collect();
         let end = query.end_of(value);
         let in_delta =

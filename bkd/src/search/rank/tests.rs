@@ -29,7 +29,7 @@ proptest! {
         for query in queries {
             let Ok(query) = Query::new(metric, &query) else { continue };
             let mut leaves = Vec::new();
-            rank(&query, &example.segment, 0, &mut leaves);
+            rank(&query, &Filter::new(), &example.segment, 0, &mut leaves);
             prop_assert_eq!(leaves.len(), example.segment.leaves());
             for leaf in leaves {
                 for ordinal in example.segment.leaf_vectors(leaf.leaf as usize) {
