@@ -90,3 +90,180 @@ CREATE FUNCTION kdtree_recall(
     AS 'MODULE_PATHNAME', 'kdtree_recall_wrapper' LANGUAGE C VOLATILE PARALLEL UNSAFE COST 10000 ROWS 1;
 COMMENT ON FUNCTION kdtree_recall(regclass, int4, int4, float8) IS
     'measures what approximate scans of a kdtree index find and what they cost; recall is the setting kdtree.recall unless given';
+
+-- Attributes: columns behind the vector that a scan filters by. The operators are core's; what an index keeps of a value
+-- follows from its type.
+
+CREATE OPERATOR FAMILY integer_ops USING kdtree;
+COMMENT ON OPERATOR FAMILY integer_ops USING kdtree IS 'filter by integers';
+
+CREATE OPERATOR CLASS int2_ops DEFAULT FOR TYPE int2 USING kdtree FAMILY integer_ops AS
+    OPERATOR 5 <,
+    OPERATOR 6 <=,
+    OPERATOR 7 =,
+    OPERATOR 8 >=,
+    OPERATOR 9 >;
+COMMENT ON OPERATOR CLASS int2_ops USING kdtree IS 'filter by int2';
+
+CREATE OPERATOR CLASS int4_ops DEFAULT FOR TYPE int4 USING kdtree FAMILY integer_ops AS
+    OPERATOR 5 <,
+    OPERATOR 6 <=,
+    OPERATOR 7 =,
+    OPERATOR 8 >=,
+    OPERATOR 9 >;
+COMMENT ON OPERATOR CLASS int4_ops USING kdtree IS 'filter by int4';
+
+CREATE OPERATOR CLASS int8_ops DEFAULT FOR TYPE int8 USING kdtree FAMILY integer_ops AS
+    OPERATOR 5 <,
+    OPERATOR 6 <=,
+    OPERATOR 7 =,
+    OPERATOR 8 >=,
+    OPERATOR 9 >;
+COMMENT ON OPERATOR CLASS int8_ops USING kdtree IS 'filter by int8';
+
+ALTER OPERATOR FAMILY integer_ops USING kdtree ADD
+    OPERATOR 5 < (int2, int4),
+    OPERATOR 6 <= (int2, int4),
+    OPERATOR 7 = (int2, int4),
+    OPERATOR 8 >= (int2, int4),
+    OPERATOR 9 > (int2, int4),
+    OPERATOR 5 < (int2, int8),
+    OPERATOR 6 <= (int2, int8),
+    OPERATOR 7 = (int2, int8),
+    OPERATOR 8 >= (int2, int8),
+    OPERATOR 9 > (int2, int8),
+    OPERATOR 5 < (int4, int2),
+    OPERATOR 6 <= (int4, int2),
+    OPERATOR 7 = (int4, int2),
+    OPERATOR 8 >= (int4, int2),
+    OPERATOR 9 > (int4, int2),
+    OPERATOR 5 < (int4, int8),
+    OPERATOR 6 <= (int4, int8),
+    OPERATOR 7 = (int4, int8),
+    OPERATOR 8 >= (int4, int8),
+    OPERATOR 9 > (int4, int8),
+    OPERATOR 5 < (int8, int2),
+    OPERATOR 6 <= (int8, int2),
+    OPERATOR 7 = (int8, int2),
+    OPERATOR 8 >= (int8, int2),
+    OPERATOR 9 > (int8, int2),
+    OPERATOR 5 < (int8, int4),
+    OPERATOR 6 <= (int8, int4),
+    OPERATOR 7 = (int8, int4),
+    OPERATOR 8 >= (int8, int4),
+    OPERATOR 9 > (int8, int4);
+
+CREATE OPERATOR FAMILY float_ops USING kdtree;
+COMMENT ON OPERATOR FAMILY float_ops USING kdtree IS 'filter by floating-point numbers';
+
+CREATE OPERATOR CLASS float4_ops DEFAULT FOR TYPE float4 USING kdtree FAMILY float_ops AS
+    OPERATOR 5 <,
+    OPERATOR 6 <=,
+    OPERATOR 7 =,
+    OPERATOR 8 >=,
+    OPERATOR 9 >;
+COMMENT ON OPERATOR CLASS float4_ops USING kdtree IS 'filter by float4';
+
+CREATE OPERATOR CLASS float8_ops DEFAULT FOR TYPE float8 USING kdtree FAMILY float_ops AS
+    OPERATOR 5 <,
+    OPERATOR 6 <=,
+    OPERATOR 7 =,
+    OPERATOR 8 >=,
+    OPERATOR 9 >;
+COMMENT ON OPERATOR CLASS float8_ops USING kdtree IS 'filter by float8';
+
+ALTER OPERATOR FAMILY float_ops USING kdtree ADD
+    OPERATOR 5 < (float4, float8),
+    OPERATOR 6 <= (float4, float8),
+    OPERATOR 7 = (float4, float8),
+    OPERATOR 8 >= (float4, float8),
+    OPERATOR 9 > (float4, float8),
+    OPERATOR 5 < (float8, float4),
+    OPERATOR 6 <= (float8, float4),
+    OPERATOR 7 = (float8, float4),
+    OPERATOR 8 >= (float8, float4),
+    OPERATOR 9 > (float8, float4);
+
+CREATE OPERATOR FAMILY oid_ops USING kdtree;
+COMMENT ON OPERATOR FAMILY oid_ops USING kdtree IS 'filter by oid';
+
+CREATE OPERATOR CLASS oid_ops DEFAULT FOR TYPE oid USING kdtree FAMILY oid_ops AS
+    OPERATOR 5 <,
+    OPERATOR 6 <=,
+    OPERATOR 7 =,
+    OPERATOR 8 >=,
+    OPERATOR 9 >;
+COMMENT ON OPERATOR CLASS oid_ops USING kdtree IS 'filter by oid';
+
+CREATE OPERATOR FAMILY char_ops USING kdtree;
+COMMENT ON OPERATOR FAMILY char_ops USING kdtree IS 'filter by char';
+
+CREATE OPERATOR CLASS char_ops DEFAULT FOR TYPE "char" USING kdtree FAMILY char_ops AS
+    OPERATOR 5 <,
+    OPERATOR 6 <=,
+    OPERATOR 7 =,
+    OPERATOR 8 >=,
+    OPERATOR 9 >;
+COMMENT ON OPERATOR CLASS char_ops USING kdtree IS 'filter by char';
+
+CREATE OPERATOR FAMILY date_ops USING kdtree;
+COMMENT ON OPERATOR FAMILY date_ops USING kdtree IS 'filter by date';
+
+CREATE OPERATOR CLASS date_ops DEFAULT FOR TYPE date USING kdtree FAMILY date_ops AS
+    OPERATOR 5 <,
+    OPERATOR 6 <=,
+    OPERATOR 7 =,
+    OPERATOR 8 >=,
+    OPERATOR 9 >;
+COMMENT ON OPERATOR CLASS date_ops USING kdtree IS 'filter by date';
+
+CREATE OPERATOR FAMILY time_ops USING kdtree;
+COMMENT ON OPERATOR FAMILY time_ops USING kdtree IS 'filter by time';
+
+CREATE OPERATOR CLASS time_ops DEFAULT FOR TYPE time USING kdtree FAMILY time_ops AS
+    OPERATOR 5 <,
+    OPERATOR 6 <=,
+    OPERATOR 7 =,
+    OPERATOR 8 >=,
+    OPERATOR 9 >;
+COMMENT ON OPERATOR CLASS time_ops USING kdtree IS 'filter by time';
+
+CREATE OPERATOR FAMILY timestamp_ops USING kdtree;
+COMMENT ON OPERATOR FAMILY timestamp_ops USING kdtree IS 'filter by timestamp';
+
+CREATE OPERATOR CLASS timestamp_ops DEFAULT FOR TYPE timestamp USING kdtree FAMILY timestamp_ops AS
+    OPERATOR 5 <,
+    OPERATOR 6 <=,
+    OPERATOR 7 =,
+    OPERATOR 8 >=,
+    OPERATOR 9 >;
+COMMENT ON OPERATOR CLASS timestamp_ops USING kdtree IS 'filter by timestamp';
+
+CREATE OPERATOR FAMILY timestamptz_ops USING kdtree;
+COMMENT ON OPERATOR FAMILY timestamptz_ops USING kdtree IS 'filter by timestamptz';
+
+CREATE OPERATOR CLASS timestamptz_ops DEFAULT FOR TYPE timestamptz USING kdtree FAMILY timestamptz_ops AS
+    OPERATOR 5 <,
+    OPERATOR 6 <=,
+    OPERATOR 7 =,
+    OPERATOR 8 >=,
+    OPERATOR 9 >;
+COMMENT ON OPERATOR CLASS timestamptz_ops USING kdtree IS 'filter by timestamptz';
+
+CREATE OPERATOR FAMILY uuid_ops USING kdtree;
+COMMENT ON OPERATOR FAMILY uuid_ops USING kdtree IS 'filter by uuid';
+
+CREATE OPERATOR CLASS uuid_ops DEFAULT FOR TYPE uuid USING kdtree FAMILY uuid_ops AS
+    OPERATOR 5 <,
+    OPERATOR 6 <=,
+    OPERATOR 7 =,
+    OPERATOR 8 >=,
+    OPERATOR 9 >;
+COMMENT ON OPERATOR CLASS uuid_ops USING kdtree IS 'filter by uuid';
+
+CREATE OPERATOR FAMILY text_ops USING kdtree;
+COMMENT ON OPERATOR FAMILY text_ops USING kdtree IS 'filter by equality of text';
+
+CREATE OPERATOR CLASS text_ops DEFAULT FOR TYPE text USING kdtree FAMILY text_ops AS
+    OPERATOR 7 =;
+COMMENT ON OPERATOR CLASS text_ops USING kdtree IS 'filter by equality of text';

@@ -18,4 +18,5 @@ extern "C-unwind" fn _PG_init() {
     // Before the prefix of its name is reserved.
     instruction_set::register();
     am::options::register();
+    am::in_lists::register();
 }

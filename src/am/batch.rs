@@ -21,41 +21,46 @@ const SEGMENTS_PER_DOUBLING: usize = 16;
 const MIN_VECTORS: usize = 500;
 
 /// The most vectors that a new segment is built of at once, for an index that has so many segments.
-pub fn batch_limit(dims: usize, segments: usize) -> usize {
-    let memory = BuildMemory::new(dims, threads::most_maintenance_threads());
+pub fn batch_limit(dims: usize, columns: usize, segments: usize) -> usize {
+    let memory = BuildMemory::new(dims, columns, threads::most_maintenance_threads());
     let doublings = segments.saturating_sub(SEGMENTS_WITHIN_LIMIT) / SEGMENTS_PER_DOUBLING;
     let bytes = options::maintenance_bytes().saturating_mul(1 << doublings);
     memory.vectors_within(bytes).clamp(MIN_VECTORS, u32::MAX as usize)
 }
 
-/// A set of prepared vectors with their row addresses.
+/// A set of prepared vectors with their row addresses and attributes.
 pub struct Batch {
     dims: usize,
+    columns: usize,
     vectors: Vec<f32>,
     slack: Vec<f32>,
+    keys: Vec<u64>,
     tids: Vec<Tid>,
 }
 
 impl Batch {
-    pub fn new(dims: usize) -> Self {
-        Batch { dims, vectors: Vec::new(), slack: Vec::new(), tids: Vec::new() }
+    pub fn new(dims: usize, columns: usize) -> Self {
+        Batch { dims, columns, vectors: Vec::new(), slack: Vec::new(), keys: Vec::new(), tids: Vec::new() }
     }
 
     /// Makes room for so many vectors at once.
     pub fn expect(&mut self, vectors: usize) {
         let room = self.vectors.try_reserve_exact(vectors.saturating_mul(self.dims));
         let room = room.and(self.slack.try_reserve_exact(vectors)).and(self.tids.try_reserve_exact(vectors));
+        let room = room.and(self.keys.try_reserve_exact(vectors.saturating_mul(self.columns)));
         self.check(room);
     }
 
     /// Adds a vector that may be up to `slack` away from the row's.
-    pub fn push(&mut self, tid: Tid, prepared: &[f32], slack: f32) {
-        assert_eq!(prepared.len(), self.dims);
+    pub fn push(&mut self, tid: Tid, keys: &[u64], prepared: &[f32], slack: f32) {
+        assert_eq!((prepared.len(), keys.len()), (self.dims, self.columns));
         let room = grow(&mut self.vectors, self.dims);
         let room = room.and(grow(&mut self.slack, 1)).and(grow(&mut self.tids, 1));
+        let room = room.and(grow(&mut self.keys, self.columns));
         self.check(room);
         self.vectors.extend_from_slice(prepared);
         self.slack.push(slack);
+        self.keys.extend_from_slice(keys);
         self.tids.push(tid);
     }
 
@@ -82,6 +87,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.vectors.clear();
         self.slack.clear();
+        self.keys.clear();
         self.tids.clear();
     }
 
@@ -93,6 +99,8 @@ impl Batch {
             vectors: &self.vectors,
             slack: (!exact).then_some(&self.slack),
             tids: &self.tids,
+            columns: self.columns,
+            keys: &self.keys,
         }
     }
 }

@@ -17,7 +17,7 @@ use super::insert::{non_null, tid_of};
 use super::meta::{self, BLOCK};
 use super::progress::{self, Phase};
 use super::write::{write_segment, AppendUnlogged};
-use super::{opclass, options};
+use super::{attributes, opclass, options};
 use crate::pg::buffer::ExclusivePage;
 use crate::pg::index::Index;
 use crate::pg::report::OrRaise;
@@ -87,7 +87,9 @@ fn first_owner() -> u64 {
 }
 
 fn empty_meta(index: Index) -> Meta {
-    Meta::new(opclass::metric(index), u32::try_from(index.column_typmod()).unwrap_or(0))
+    let metric = opclass::metric(index);
+    attributes::check_columns(index);
+    Meta::new(metric, u32::try_from(index.column_typmod()).unwrap_or(0), attributes::columns(index) as u32)
 }
 
 /// Called for every row of the table.
@@ -110,6 +112,8 @@ unsafe extern "C-unwind" fn build_row(
         Some(datum) => {
             // SAFETY: the operator classes are on the type `vector`; the row stays in its buffer during this call.
             let vector = unsafe { VectorRef::from_datum(datum) };
+            // SAFETY: as the caller promises.
+            unsafe { attributes::keys_of_row(build.index, values, isnull, &mut build.keys) };
             build.add(vector.as_slice(), tid);
             vector.release();
         }
@@ -123,6 +127,8 @@ struct Build {
     /// Made when the dimensions are known.
     batch: Option<Batch>,
     prepared: Vec<f32>,
+    /// Of the row that is being added.
+    keys: Vec<u64>,
     unbounded: ListWriter,
     nan: ListWriter,
     null: ListWriter,
@@ -143,6 +149,7 @@ impl Build {
             index,
             batch: None,
             prepared: Vec::new(),
+            keys: Vec::new(),
             unbounded: ListWriter::new(index, Part::Unbounded, meta.take_owner()),
             nan: ListWriter::new(index, Part::Nan, meta.take_owner()),
             null: ListWriter::new(index, Part::Null, meta.take_owner()),
@@ -158,9 +165,10 @@ impl Build {
         self.vectors += 1;
         match prepare(self.meta.metric, vector, &mut self.prepared) {
             Placement::Ranked => {
-                let batch = self.batch.get_or_insert_with(|| Batch::new(dims as usize));
-                batch.push(tid, &self.prepared, 0.0);
-                if batch.len() >= batch_limit(self.meta.dims as usize, self.meta.segments.len()) {
+                let columns = self.meta.columns as usize;
+                let batch = self.batch.get_or_insert_with(|| Batch::new(dims as usize, columns));
+                batch.push(tid, &self.keys, &self.prepared, 0.0);
+                if batch.len() >= batch_limit(self.meta.dims as usize, columns, self.meta.segments.len()) {
                     self.seal();
                 }
             }

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use bkd::layout::chain::DeltaReader;
+use bkd::layout::chain::{DeltaLayout, DeltaReader};
 use bkd::layout::meta::{Chain, Head, Meta};
 use bkd::layout::{payload, PageHeader, PageKind, Payload, NO_BLOCK, PAYLOAD};
 use bkd::{Error, Placement, Result, Tid};
@@ -320,32 +320,32 @@ pub fn read_header(page: &Page, block: u32, kind: PageKind, owner: u64, sequence
         .map_err(|error| error.at_block(block))
 }
 
-/// Reads a delta chain for the last time: calls `each` with the row address and the vector of every item that is not dead, and
+/// Reads a delta chain for the last time: calls `each` with the row address, the attributes and the vector of every item that is not dead, and
 /// `pause` between pages, when none is held.
 pub fn read_delta(
     index: Index,
     chain: Chain,
-    dims: usize,
-    each: impl FnMut(Tid, &[f32]),
+    layout: DeltaLayout,
+    each: impl FnMut(Tid, &[u64], &[f32]),
     pause: &mut dyn FnMut(),
 ) {
-    visit_delta(&Walk::new(index, PageKind::Delta), chain, dims, each, pause);
+    visit_delta(&Walk::new(index, PageKind::Delta), chain, layout, each, pause);
 }
 
 /// The same for a scan, after which others will follow.
-pub fn scan_delta(index: Index, chain: Chain, dims: usize, each: impl FnMut(Tid, &[f32])) {
+pub fn scan_delta(index: Index, chain: Chain, layout: DeltaLayout, each: impl FnMut(Tid, &[u64], &[f32])) {
     let walk = Walk::again(index, PageKind::Delta, chain);
-    visit_delta(&walk, chain, dims, each, &mut check_for_interrupts);
+    visit_delta(&walk, chain, layout, each, &mut check_for_interrupts);
 }
 
 fn visit_delta(
     walk: &Walk,
     chain: Chain,
-    dims: usize,
-    mut each: impl FnMut(Tid, &[f32]),
+    layout: DeltaLayout,
+    mut each: impl FnMut(Tid, &[u64], &[f32]),
     pause: &mut dyn FnMut(),
 ) {
-    let mut reader = DeltaReader::new(dims);
+    let mut reader = DeltaReader::new(layout);
     let visit = |block, header: &PageHeader, payload: &Payload| {
         let read = reader.page(header, payload, &mut each);
         read.map_err(|error| error.at_block(block)).or_raise(walk.index);

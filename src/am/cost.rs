@@ -12,11 +12,13 @@
 //! The planner does not know how expensive a distance is (in 1,000 dimensions a sequential scan fetches every vector from TOAST), so
 //! in its unit a scan of the index must not appear dearer than the share of the table's cost that its size stands for.
 //!
+//! Conditions on attributes leave out all blocks of codes without a row that meets them.
+//!
 //! An approximate scan costs the share that the calibration of the index says.
 //!
 //! `make bench-plans` compares what is chosen with all other ways. The constants were set with it.
 
-use bkd::layout::chain::DeltaLayout;
+use bkd::layout::leaf::LANES;
 use bkd::layout::meta::{Meta, SegmentEntry};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -33,6 +35,10 @@ const LEAF_VECTORS: f64 = 128.0;
 const COARSE_SHARE: f64 = 0.5;
 /// What reading a page of codes costs, in relation to reading a page of the table in sequence.
 const PAGE_SHARE: f64 = 0.25;
+/// What it costs to find out which rows meet conditions on attributes, in relation to reading their codes, and the least share of
+/// rows that is believed to meet them.
+const FILTER_SHARE: f64 = 0.1;
+const LEAST_SHARE: f64 = 1e-6;
 /// The most that the first row costs, in relation to a sequential scan: codes of four bits in place of floats.
 const SCAN_SHARE: f64 = 0.167;
 /// Rows of the first pass, if so many are expected, and how many times more the next one yields.
@@ -66,8 +72,9 @@ pub unsafe extern "C-unwind" fn estimate(
     unsafe {
         let info = &*(*path).indexinfo;
         *correlation = 0.0;
-        if (*path).indexorderbys.is_null() && (*path).indexclauses.is_null() {
-            // There is nothing that such a scan could be good for.
+        let clauses = Clauses::of(&*path);
+        if (*path).indexorderbys.is_null() && !clauses.on_vector {
+            // There is nothing that such a scan could be good for: what filters alone is done better by other indexes.
             *startup_cost = f64::INFINITY;
             *total_cost = f64::INFINITY;
             *selectivity = 0.0;
@@ -77,6 +84,8 @@ pub unsafe extern "C-unwind" fn estimate(
         let mut generic = pg_sys::GenericCosts::default();
         pg_sys::genericcostestimate(root, path, loop_count, &mut generic);
         let rows = generic.numIndexTuples.max(1.0);
+        let filtered =
+            if clauses.on_attributes { (rows / info.tuples.max(1.0)).clamp(LEAST_SHARE, 1.0) } else { 1.0 };
         let costs = Unit::of(info.reltablespace);
         let table =
             f64::from((*info.rel).pages) * costs.page + (*info.rel).tuples * (costs.tuple + costs.operator);
@@ -90,11 +99,13 @@ pub unsafe extern "C-unwind" fn estimate(
         } else {
             let open = OpenIndex::open_locked(info.indexoid);
             let meta = meta::read(open.index());
-            let share =
-                if is_ordered { share_visited(open.index(), &meta, wanted.unwrap_or(1.0)) } else { 1.0 };
+            // Of all neighbours, so many are those that meet the conditions.
+            let neighbours = wanted.unwrap_or(1.0) / filtered;
+            let share = if is_ordered { share_visited(open.index(), &meta, neighbours) } else { 1.0 };
             (scan_cost(&meta, &costs), share, f64::from(meta.dims))
         };
-        let pass = scan.min(table * SCAN_SHARE);
+        let blocks = 1.0 - (1.0 - filtered).powi(LANES as i32);
+        let pass = scan.min(table * SCAN_SHARE) * blocks.max(FILTER_SHARE);
         let alike = (rows / FEW_VECTORS).max(1.0).log2() * (dims / MANY_DIMS).min(1.0);
         let operators = OPERATORS_PER_ROW + alike * OPERATORS_PER_DOUBLING;
         let each = costs.index_tuple + operators * costs.operator;
@@ -106,6 +117,31 @@ pub unsafe extern "C-unwind" fn estimate(
         };
         *selectivity = generic.indexSelectivity;
         *pages = f64::from(info.pages);
+    }
+}
+
+/// What the conditions of a path are on.
+struct Clauses {
+    on_vector: bool,
+    on_attributes: bool,
+}
+
+impl Clauses {
+    /// # Safety
+    /// The path is valid.
+    unsafe fn of(path: &pg_sys::IndexPath) -> Self {
+        let mut clauses = Clauses { on_vector: false, on_attributes: false };
+        // SAFETY: a list, or null, of nodes of this type.
+        unsafe {
+            for at in 0..path.indexclauses.as_ref().map_or(0, |list| list.length) {
+                let clause = pg_sys::list_nth(path.indexclauses, at).cast::<pg_sys::IndexClause>();
+                match (*clause).indexcol {
+                    0 => clauses.on_vector = true,
+                    _ => clauses.on_attributes = true,
+                }
+            }
+        }
+        clauses
     }
 }
 
@@ -174,7 +210,7 @@ fn scan_cost(meta: &Meta, costs: &Unit) -> f64 {
     let visited = LEAVES_BASE.powf(f64::from(meta.dims));
     let segments: f64 = meta.segments.iter().map(|segment| coarse_pages(segment, visited)).sum();
     let chain_pages = f64::from(meta.delta.pages) + f64::from(meta.sealing.pages);
-    let layout = DeltaLayout::new(meta.dims as usize);
+    let layout = meta::delta_layout(meta);
     let vectors = (layout.items(meta.delta.pages) + layout.items(meta.sealing.pages)) as f64;
     (segments + chain_pages) * costs.page * PAGE_SHARE + vectors * costs.operator
 }

@@ -12,6 +12,9 @@ fn kdtree_handler(_fcinfo: pg_sys::FunctionCallInfo) -> Internal {
     am.amstrategies = opclass::LAST_STRATEGY;
     am.amsupport = opclass::METRIC_PROC;
     am.amcanorderbyop = true;
+    // A vector, and what rows can be filtered by.
+    am.amcanmulticol = true;
+    am.amsearcharray = true;
     // A search condition or an order, or both. With neither the cost is prohibitive.
     am.amoptionalkey = true;
     am.amusemaintenanceworkmem = true;

@@ -9,8 +9,9 @@ use pgrx::prelude::*;
 use pgrx::{itemptr, pg_sys};
 
 use super::chain::{self, Part};
-use super::{meta, seal};
+use super::{attributes, meta, seal};
 use crate::pg::index::Index;
+use crate::pg::report::OrRaise;
 use crate::types::vector::VectorRef;
 
 /// `aminsert`
@@ -36,7 +37,8 @@ pub unsafe extern "C-unwind" fn insert(
         Some(datum) => {
             // SAFETY: the operator classes are on the type `vector`.
             let vector = unsafe { VectorRef::from_datum(datum) };
-            insert_vector(index, vector.as_slice(), tid);
+            // SAFETY: as the caller promises.
+            unsafe { insert_vector(index, vector.as_slice(), values, isnull, tid) };
             vector.release();
         }
     }
@@ -64,27 +66,45 @@ pub unsafe fn tid_of(tid: pg_sys::ItemPointer) -> Tid {
 }
 
 thread_local! {
-    /// The prepared vector and the item of the last row: a COPY allocates neither for each.
-    static SCRATCH: RefCell<(Vec<f32>, Vec<u8>)> = const { RefCell::new((Vec::new(), Vec::new())) };
+    /// The prepared vector, the attributes and the item of the last row: a COPY allocates none of them for each.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-fn insert_vector(index: Index, vector: &[f32], tid: Tid) {
+#[derive(Default)]
+struct Scratch {
+    prepared: Vec<f32>,
+    keys: Vec<u64>,
+    item: Vec<u8>,
+}
+
+/// # Safety
+/// The values are those of a row of the index.
+unsafe fn insert_vector(
+    index: Index,
+    vector: &[f32],
+    values: *const pg_sys::Datum,
+    isnull: *const bool,
+    tid: Tid,
+) {
     let head = meta::read_head(index);
     let dims = vector.len() as u32;
     chain::check_dims(index, head.dims, dims);
     // Not borrowed meanwhile: whatever raises an error leaves nothing but an allocation to be made again.
-    let (mut prepared, mut item) = SCRATCH.take();
+    let Scratch { mut prepared, mut keys, mut item } = SCRATCH.take();
     match prepare(head.metric, vector, &mut prepared) {
         Placement::Ranked => {
-            let layout = DeltaLayout::new(vector.len());
+            // SAFETY: as the caller promises.
+            unsafe { attributes::keys_of_row(index, values, isnull, &mut keys) };
+            meta::check_columns(index, head.columns).or_raise(index);
+            let layout = DeltaLayout::new(vector.len(), keys.len());
             item.resize(layout.item(), 0);
-            layout.write(&mut item, tid, &prepared);
+            layout.write(&mut item, tid, &keys, &prepared);
             chain::append(index, &head, Part::Delta, dims, &item);
             seal::seal_if_due(index, &head);
         }
         placement => append_tid(index, &head, Part::of(placement), dims, tid),
     }
-    SCRATCH.set((prepared, item));
+    SCRATCH.set(Scratch { prepared, keys, item });
 }
 
 fn append_tid(index: Index, head: &Head, part: Part, dims: u32, tid: Tid) {

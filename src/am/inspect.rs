@@ -3,7 +3,7 @@
 // pgrx wants the columns of a result spelled out in the function's signature.
 #![allow(clippy::type_complexity)]
 
-use bkd::layout::chain::{delta_items, list_items, DeltaLayout};
+use bkd::layout::chain::{delta_items, list_items};
 use bkd::layout::meta::{Chain, Meta};
 use bkd::layout::{PageKind, PAGE_SIZE};
 use pgrx::pg_sys;
@@ -105,7 +105,7 @@ fn dims(meta: &Meta) -> Option<i32> {
 /// Items of a chain, and those of them that are dead.
 fn count(index: Index, meta: &Meta, chain: Chain, kind: PageKind) -> (i64, i64) {
     let (mut items, mut dead) = (0, 0);
-    let layout = DeltaLayout::new(meta.dims as usize);
+    let layout = meta::delta_layout(meta);
     Walk::new(index, kind).pages(chain, |_, header, payload| {
         let each = |_, tid: bkd::Tid| {
             items += 1;

@@ -86,7 +86,7 @@ pub fn merge_in_vacuum(lock: &MergeLock) {
 /// stay as they are.
 fn merge_all(lock: &MergeLock) {
     let meta = meta::read(lock.index());
-    let limit = batch_limit(meta.dims as usize, meta.segments.len()) as u64;
+    let limit = batch_limit(meta.dims as usize, meta.columns as usize, meta.segments.len()) as u64;
     let total: u64 = meta.segments.iter().map(|entry| u64::from(entry.live())).sum();
     let stays = |entry: &SegmentEntry| {
         total > limit
@@ -103,7 +103,7 @@ fn merge_due(lock: &MergeLock, most: impl Fn(&Meta) -> u64) {
     let index = lock.index();
     loop {
         let meta = meta::read(index);
-        let memory = batch_limit(meta.dims as usize, meta.segments.len()) as u64;
+        let memory = batch_limit(meta.dims as usize, meta.columns as usize, meta.segments.len()) as u64;
         let limits = Limits { vectors: memory.min(most(&meta)), pages: growth(index, &meta) };
         let due = due(&meta.segments, &limits);
         if due.is_empty() || !merge(lock, &due) {
@@ -174,7 +174,9 @@ fn merge(lock: &MergeLock, replaced: &[SegmentEntry]) -> bool {
     };
     for entry in replaced.iter().filter(|entry| entry.live() > 0) {
         let opened = open(index, &meta, entry);
-        let mut each = |vector: &[f32], slack, tid| segments.borrow_mut().push(tid, vector, slack);
+        let mut each = |vector: &[f32], slack, keys: &[u64], tid| {
+            segments.borrow_mut().push(tid, keys, vector, slack);
+        };
         export(&opened.segment, &opened.pages(index), &mut pause, &mut each).or_raise(index);
     }
     let written = segments.into_inner().finish();

@@ -17,10 +17,12 @@
 
 use std::cell::Cell;
 
+use bkd::layout::chain::DeltaLayout;
 use bkd::layout::meta::{Head, Meta, META_BLOCK, META_OWNER};
 use bkd::layout::{payload, PageHeader, PageKind};
 use pgrx::pg_sys;
 
+use super::attributes;
 use super::chain::read_header;
 use crate::pg::buffer::{ExclusivePage, Page, RecentBuffer, SharedPage};
 use crate::pg::index::{FileId, Index};
@@ -32,7 +34,25 @@ pub const BLOCK: u32 = META_BLOCK;
 
 /// A copy of the metapage as it is now.
 pub fn read(index: Index) -> Meta {
-    parse(&SharedPage::read(index, BLOCK)).or_raise(index)
+    let meta = parse(&SharedPage::read(index, BLOCK));
+    meta.and_then(|meta| check_columns(index, meta.columns).map(|()| meta)).or_raise(index)
+}
+
+/// The layout of the delta of an index.
+pub fn delta_layout(meta: &Meta) -> DeltaLayout {
+    DeltaLayout::new(meta.dims as usize, meta.columns as usize)
+}
+
+/// Checks that the metapage names as many attributes as the catalog.
+///
+/// # Errors
+/// [`bkd::Error::Corrupt`] if it does not.
+pub fn check_columns(index: Index, columns: u32) -> bkd::Result<()> {
+    let expected = attributes::columns(index);
+    if columns as usize == expected {
+        return Ok(());
+    }
+    Err(bkd::Error::corrupt(format!("metapage says that there are {columns} attributes, not {expected}")))
 }
 
 /// What an insert wants to know of the metapage as it is now.

@@ -4,7 +4,7 @@
 //! - [`build`](mod@build): CREATE INDEX; [`batch`], [`write`]: vectors on their way into a segment; [`progress`]
 //! - [`insert`]: one row; [`chain`]: where it goes; [`seal`]: how that becomes a segment
 //! - [`merge`](mod@merge): few segments out of many; [`rebuild`]: writing segments while the index is in use
-//! - [`scan`]: ORDER BY and [`within`] a distance; [`segments`]: reading what was built; [`history`], [`open_scans`]: what scans did and which there are
+//! - [`scan`]: ORDER BY and [`within`] a distance; [`attributes`], [`filter`], [`in_lists`]: rows that meet conditions; [`segments`]: reading what was built; [`history`], [`open_scans`]: what scans did and which there are
 //! - [`vacuum`], [`lists`], [`space`]: removing rows, rewriting lists, pages for new contents
 //! - [`meta`]: the metapage, and why all this can go on at once
 //! - [`cost`]: for the planner; [`inspect`], [`check`](mod@check): for people; [`access`]: opening an index for a function
@@ -12,13 +12,16 @@
 //! Everything that is not about Postgres is in the crate `bkd`.
 
 mod access;
+mod attributes;
 mod batch;
 mod build;
 mod chain;
 mod check;
 mod cost;
+mod filter;
 mod handler;
 mod history;
+pub mod in_lists;
 mod insert;
 mod inspect;
 mod lists;

@@ -1,4 +1,5 @@
-//! What an operator class orders by: its support function says so, and `amvalidate` checks that it fits.
+//! What an operator class orders by: its support function says so, and `amvalidate` checks that it fits. Operator classes for
+//! attributes have no support function: what becomes of a value follows from its type ([`super::attributes`]).
 //!
 //! The support functions take no arguments and return the number of a metric. The operator itself is only ever called by
 //! the executor.
@@ -8,14 +9,35 @@ use pgrx::prelude::*;
 use pgrx::{pg_sys, PgSqlErrorCode};
 
 use crate::pg::index::Index;
-use crate::types::error::raise;
+use crate::types::error::raise_with_hint;
 
 /// Number of the support function.
 pub const METRIC_PROC: u16 = 1;
 /// Number of the distance operator, for ORDER BY.
 pub const DISTANCE_STRATEGY: u16 = 1;
 /// The largest number of an operator.
-pub const LAST_STRATEGY: u16 = within_strategy(Metric::InnerProduct);
+pub const LAST_STRATEGY: u16 = Comparison::Greater as u16;
+
+/// What operators on attributes ask; their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Comparison {
+    Less = 5,
+    LessOrEqual = 6,
+    Equal = 7,
+    GreaterOrEqual = 8,
+    Greater = 9,
+}
+
+impl Comparison {
+    /// What the operator with a number asks, if it is one on attributes.
+    pub fn from_strategy(strategy: u16) -> Option<Self> {
+        use Comparison::*;
+        [Less, LessOrEqual, Equal, GreaterOrEqual, Greater]
+            .into_iter()
+            .find(|&comparison| comparison as u16 == strategy)
+    }
+}
 
 /// Number of the operator that searches for all within a distance. Each metric has its own, so that an operator
 /// family cannot be taken for another's.
@@ -69,9 +91,10 @@ pub fn metric(index: Index) -> Metric {
         }
     };
     code.and_then(from_code).unwrap_or_else(|| {
-        raise(
+        raise_with_hint(
             PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
             format!("the operator class of index \"{}\" does not name a metric", index.name()),
+            "The first column of a kdtree index is the vector; columns to filter by follow.",
         )
     })
 }

@@ -50,14 +50,14 @@ impl Rebuild {
     /// Starts to write what was reserved: so many vectors, at most.
     pub fn start(index: Index, meta: Meta, work: Work, vectors: u64) -> Self {
         let (owners, limit) = (meta.reserved[work as usize].owners(), limit(&meta));
-        let mut batch = Batch::new(meta.dims as usize);
+        let mut batch = Batch::new(meta.dims as usize, meta.columns as usize);
         batch.expect(vectors.min(limit as u64) as usize);
         Rebuild { index, limit, batch, owners, written: Vec::new(), meta }
     }
 
     /// Adds a vector that may be up to `slack` away from the row's.
-    pub fn push(&mut self, tid: Tid, vector: &[f32], slack: f32) {
-        self.batch.push(tid, vector, slack);
+    pub fn push(&mut self, tid: Tid, keys: &[u64], vector: &[f32], slack: f32) {
+        self.batch.push(tid, keys, vector, slack);
     }
 
     /// Writes a segment if the memory is full. To be called between pages, when none is held.
@@ -87,5 +87,5 @@ impl Rebuild {
 }
 
 fn limit(meta: &Meta) -> usize {
-    batch_limit(meta.dims as usize, meta.segments.len())
+    batch_limit(meta.dims as usize, meta.columns as usize, meta.segments.len())
 }

@@ -17,6 +17,9 @@
 //! wanted in the order of their distance from the same vector, the scan ends at the radius. If it is another vector, the scan looks for what is
 //! within the radius and leaves the order to the executor, unless these are many.
 //!
+//! Conditions on attributes ([`super::filter`]) are decided in the index, but for those whose keys say too little. Rows of the lists have no
+//! attributes there; of them the executor computes all conditions.
+//!
 //! Between calls a scan holds no pin and no lock, only memory. [`super::meta`] says why it needs no more.
 
 use std::collections::VecDeque;
@@ -24,7 +27,7 @@ use std::collections::VecDeque;
 use bkd::layout::chain::list_items;
 use bkd::layout::meta::{Chain, Meta};
 use bkd::layout::PageKind;
-use bkd::{Everything, Placement, Query, ScanStats, Search, Tid, Within};
+use bkd::{Everything, Filter, Placement, Query, ScanStats, Search, Tid, Within};
 use pgrx::prelude::*;
 use pgrx::{itemptr, pg_sys, PgMemoryContexts, PgSqlErrorCode};
 
@@ -32,7 +35,7 @@ use super::chain::{scan_delta, Walk};
 use super::open_scans::OpenScan;
 use super::segments::{readable, SegmentPages};
 use super::within::Range;
-use super::{history, meta, options};
+use super::{filter, history, meta, options};
 use crate::pg::index::Index;
 use crate::pg::interrupts::check_for_interrupts;
 use crate::pg::report::OrRaise;
@@ -53,8 +56,12 @@ pub unsafe extern "C-unwind" fn begin(
     // with it.
     unsafe {
         let scan = pg_sys::RelationGetIndexScan(index, keys, orderbys);
-        let state =
-            Scan { index: Index::from_raw(index), target: Target::None, conditions: Vec::new(), rows: None };
+        let state = Scan {
+            index: Index::from_raw(index),
+            target: Target::None,
+            conditions: Conditions::default(),
+            rows: None,
+        };
         (*scan).opaque = PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(state).cast();
         if orderbys > 0 {
             let columns = orderbys as usize;
@@ -91,7 +98,10 @@ pub unsafe extern "C-unwind" fn rescan(
         if !keys.is_null() && nkeys > 0 {
             std::ptr::copy(keys, (*scan).keyData, nkeys as usize);
         }
-        state.conditions = (0..nkeys as usize).map(|at| Condition::of(&*(*scan).keyData.add(at))).collect();
+        state.conditions = Conditions::default();
+        for at in 0..nkeys as usize {
+            state.conditions.add(state.index, &*(*scan).keyData.add(at));
+        }
         state.target = if norderbys > 0 { Target::of(&*(*scan).orderByData) } else { Target::None };
     }
 }
@@ -108,9 +118,9 @@ pub unsafe extern "C-unwind" fn next(
     // SAFETY: as the caller promises.
     unsafe {
         check_snapshot((*scan).xs_snapshot);
-        let Some((tid, order)) = state_of(scan).next() else { return false };
+        let Some((tid, order, recheck)) = state_of(scan).next() else { return false };
         itemptr::item_pointer_set_all(&mut (*scan).xs_heaptid, tid.block, tid.offset);
-        (*scan).xs_recheck = (*scan).numberOfKeys > 0;
+        (*scan).xs_recheck = recheck;
         if (*scan).numberOfOrderBys == 0 {
             return true;
         }
@@ -139,7 +149,7 @@ pub unsafe extern "C-unwind" fn bitmap(scan: pg_sys::IndexScanDesc, bitmap: *mut
         let mut tids = Vec::with_capacity(TIDS_AT_ONCE);
         loop {
             let next = state.next();
-            if let Some((tid, _)) = next {
+            if let Some((tid, ..)) = next {
                 let mut pointer = pg_sys::ItemPointerData::default();
                 itemptr::item_pointer_set_all(&mut pointer, tid.block, tid.offset);
                 tids.push(pointer);
@@ -215,30 +225,44 @@ impl Target {
     }
 }
 
-/// A condition that rows must meet.
-enum Condition {
-    /// One that no row meets, because a part of it is NULL.
-    Never,
-    Within {
-        center: Vec<f32>,
-        radius: f64,
-    },
+/// All conditions that rows must meet.
+#[derive(Default)]
+struct Conditions {
+    /// Vectors, and how far rows may be from them.
+    within: Vec<(Vec<f32>, f64)>,
+    attributes: filter::Conditions,
+    /// Whether no row meets them, because a part of one is NULL.
+    impossible: bool,
 }
 
-impl Condition {
+impl Conditions {
     /// # Safety
-    /// The key is valid, and its argument of type `vector_range`.
-    unsafe fn of(key: &pg_sys::ScanKeyData) -> Self {
-        if key.sk_flags & pg_sys::SK_ISNULL as i32 != 0 {
-            return Condition::Never;
+    /// The key is valid: on the vector, with an argument of type `vector_range`, or on an attribute.
+    unsafe fn add(&mut self, index: Index, key: &pg_sys::ScanKeyData) {
+        if key.sk_attno != 1 {
+            // SAFETY: as the caller promises.
+            unsafe { self.attributes.add(index, key) };
+            self.impossible |= self.attributes.filter.is_impossible();
+            return;
         }
+        let is_null = key.sk_flags & pg_sys::SK_ISNULL as i32 != 0;
         // SAFETY: as the caller promises.
-        let Some(Range { center, radius }) = (unsafe { Range::from_datum(key.sk_argument) }) else {
-            return Condition::Never;
-        };
-        let copy = center.as_slice().to_vec();
-        center.release();
-        Condition::Within { center: copy, radius }
+        match if is_null { None } else { unsafe { Range::from_datum(key.sk_argument) } } {
+            None => self.impossible = true,
+            Some(Range { center, radius }) => {
+                self.within.push((center.as_slice().to_vec(), radius));
+                center.release();
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.within.is_empty() && self.attributes.filter.is_empty() && !self.impossible
+    }
+
+    /// Whether rows that were found by vector and attributes may fail one.
+    fn are_lossy(&self) -> bool {
+        !self.within.is_empty() || self.attributes.lossy
     }
 }
 
@@ -255,14 +279,14 @@ enum Order {
 struct Scan {
     index: Index,
     target: Target,
-    /// All of which rows must meet.
-    conditions: Vec<Condition>,
+    conditions: Conditions,
     /// Made by the first call for a row. The index is announced as being read as long as they are there.
     rows: Option<(Rows, OpenScan)>,
 }
 
 impl Scan {
-    fn next(&mut self) -> Option<(Tid, Order)> {
+    /// The next row, and whether it may fail a condition.
+    fn next(&mut self) -> Option<(Tid, Order, bool)> {
         if self.rows.is_none() {
             self.index.count_scan();
             let open = OpenScan::of(self.index);
@@ -283,6 +307,9 @@ impl Scan {
 struct Rows {
     index: Index,
     steps: VecDeque<Step>,
+    /// Whether rows may fail a condition: those that a search found, and others.
+    lossy: bool,
+    conditional: bool,
     stats: ScanStats,
 }
 
@@ -296,32 +323,39 @@ enum Step {
 }
 
 impl Rows {
-    fn new(index: Index, steps: VecDeque<Step>) -> Self {
-        Rows { index, steps, stats: ScanStats::default() }
+    fn new(index: Index, steps: VecDeque<Step>, conditions: &Conditions) -> Self {
+        Rows {
+            index,
+            steps,
+            lossy: conditions.are_lossy(),
+            conditional: !conditions.is_empty(),
+            stats: ScanStats::default(),
+        }
     }
 
-    fn start(index: Index, target: &Target, conditions: &[Condition]) -> Self {
+    fn start(index: Index, target: &Target, conditions: &Conditions) -> Self {
         let meta = meta::read(index);
         let all_as = |order| all(index, &meta, order);
         let nan = Step::List(ListRows::new(index, meta.nan), Order::Value(f64::NAN));
         let mut stats = ScanStats::default();
-        let mut within = Vec::new();
-        for condition in conditions {
-            match condition {
-                Condition::Never => return Rows::new(index, VecDeque::new()),
-                Condition::Within { center, radius } => {
-                    check_same_dims(&meta, center);
-                    within.push((center.as_slice(), *radius));
-                }
-            }
+        if conditions.impossible {
+            return Rows::new(index, VecDeque::new(), conditions);
         }
+        let Conditions { within, attributes, .. } = conditions;
+        within.iter().for_each(|(center, _)| check_same_dims(&meta, center));
+        let filter = &attributes.filter;
         let mut steps = match target {
             Target::None => match within.iter().min_by(|(_, a), (_, b)| compare_radii(*a, *b)) {
-                Some((center, radius)) => unordered(index, &meta, center, *radius),
-                None => raise(
+                Some((center, radius)) => unordered(index, &meta, filter, center, *radius),
+                None if conditions.is_empty() => raise(
                     PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
                     "a kdtree index cannot be scanned without a condition or ORDER BY",
                 ),
+                None => {
+                    let mut steps = all_as(Order::Null);
+                    steps.push_back(nan);
+                    steps
+                }
             },
             Target::Null => {
                 let mut steps = all_as(Order::Null);
@@ -334,7 +368,7 @@ impl Rows {
                 let smallest = within.iter().filter(|(_, radius)| !ends && *radius < f64::INFINITY);
                 let few = smallest
                     .min_by(|(_, a), (_, b)| compare_radii(*a, *b))
-                    .and_then(|(center, radius)| few_within(index, &meta, center, *radius));
+                    .and_then(|(center, radius)| few_within(index, &meta, conditions, center, *radius));
                 let mut steps = if let Some((steps, searched)) = few {
                     stats = searched;
                     steps
@@ -342,7 +376,7 @@ impl Rows {
                     match Query::new(meta.metric, vector) {
                         Ok(query) => {
                             let radii = within.iter().filter(|(center, _)| center == vector);
-                            ranked(index, &meta, query, radii.map(|(_, radius)| *radius))
+                            ranked(index, &meta, filter, query, radii.map(|(_, radius)| *radius))
                         }
                         Err(Placement::Nan) => all_as(Order::Value(f64::NAN)),
                         Err(_) => all_as(Order::Value(f64::NEG_INFINITY)),
@@ -352,18 +386,19 @@ impl Rows {
                 steps
             }
         };
-        if conditions.is_empty() {
+        if within.is_empty() {
             steps.push_back(Step::List(ListRows::new(index, meta.null), Order::Null));
         }
-        Rows { stats, ..Rows::new(index, steps) }
+        Rows { stats, ..Rows::new(index, steps, conditions) }
     }
 
-    fn next(&mut self) -> Option<(Tid, Order)> {
+    fn next(&mut self) -> Option<(Tid, Order, bool)> {
         loop {
-            let row = self.steps.front_mut()?.next(self.index);
-            if row.is_some() {
+            let step = self.steps.front_mut()?;
+            if let Some((tid, order)) = step.next(self.index) {
                 self.stats.rows += 1;
-                return row;
+                let recheck = if step.is_filtered() { self.lossy } else { self.conditional };
+                return Some((tid, order, recheck));
             }
             if let Some(stats) = self.steps.pop_front().and_then(|step| step.stats()) {
                 self.stats = ScanStats { rows: self.stats.rows, ..stats };
@@ -396,6 +431,11 @@ impl Step {
         }
     }
 
+    /// Whether its rows meet the conditions, as far as the index can tell.
+    fn is_filtered(&self) -> bool {
+        matches!(self, Step::Search(_) | Step::Within(_))
+    }
+
     fn stats(&self) -> Option<ScanStats> {
         match self {
             Step::Search(search) => Some(search.stats()),
@@ -412,14 +452,23 @@ fn compare_radii(a: f64, b: f64) -> std::cmp::Ordering {
 }
 
 /// Rows by their distance from an ordinary query, up to the smallest of some radii.
-fn ranked(index: Index, meta: &Meta, query: Query, radii: impl Iterator<Item = f64>) -> VecDeque<Step> {
+fn ranked(
+    index: Index,
+    meta: &Meta,
+    filter: &Filter,
+    query: Query,
+    radii: impl Iterator<Item = f64>,
+) -> VecDeque<Step> {
     let mut delta = Vec::new();
     let exact = query.exact();
     for chain in [meta.sealing, meta.delta] {
-        let each = |tid, vector: &[f32]| delta.push((exact.key(vector), tid));
-        scan_delta(index, chain, meta.dims as usize, each);
+        let each = |tid, keys: &[u64], vector: &[f32]| {
+            delta.extend(filter.is_met_by(keys).then(|| (exact.key(vector), tid)));
+        };
+        scan_delta(index, chain, meta::delta_layout(meta), each);
     }
     let mut search = Search::new(query, readable(index, meta), delta);
+    search.set_filter(filter.clone());
     if let Some(rows) = history::expected_rows(index) {
         search.expect(rows);
     }
@@ -436,7 +485,7 @@ fn ranked(index: Index, meta: &Meta, query: Query, radii: impl Iterator<Item = f
 }
 
 /// Rows that may be within a radius of a vector.
-fn unordered(index: Index, meta: &Meta, center: &[f32], radius: f64) -> VecDeque<Step> {
+fn unordered(index: Index, meta: &Meta, filter: &Filter, center: &[f32], radius: f64) -> VecDeque<Step> {
     let order = Order::Value(f64::NEG_INFINITY);
     let query = match Query::new(meta.metric, center) {
         Ok(query) if radius < f64::INFINITY => query,
@@ -450,16 +499,16 @@ fn unordered(index: Index, meta: &Meta, center: &[f32], radius: f64) -> VecDeque
     let (mut delta, mut in_delta) = (Vec::new(), 0);
     let (exact, end) = (query.exact(), query.end_of(radius));
     for chain in [meta.sealing, meta.delta] {
-        let each = |tid, vector: &[f32]| {
+        let each = |tid, keys: &[u64], vector: &[f32]| {
             in_delta += 1;
-            delta.extend((exact.key(vector) < end).then_some(tid));
+            delta.extend((filter.is_met_by(keys) && exact.key(vector) < end).then_some(tid));
         };
-        scan_delta(index, chain, meta.dims as usize, each);
+        scan_delta(index, chain, meta::delta_layout(meta), each);
     }
     [
         Step::List(ListRows::new(index, meta.unbounded), order),
         Step::Delta(delta.into_iter(), order),
-        Step::Within(Box::new(Within::new(query, readable(index, meta), in_delta, radius))),
+        Step::Within(Box::new(Within::new(query, filter.clone(), readable(index, meta), in_delta, radius))),
     ]
     .into()
 }
@@ -469,10 +518,17 @@ const MAX_UNORDERED: usize = 4096;
 
 /// Rows that may be within a radius, for an order by the distance from another vector, and what it took to find them. `None` if there are
 /// too many: to look at rows in their order then finds some of them soon.
-fn few_within(index: Index, meta: &Meta, center: &[f32], radius: f64) -> Option<(VecDeque<Step>, ScanStats)> {
-    let mut rows = Rows::new(index, unordered(index, meta, center, radius));
+fn few_within(
+    index: Index,
+    meta: &Meta,
+    conditions: &Conditions,
+    center: &[f32],
+    radius: f64,
+) -> Option<(VecDeque<Step>, ScanStats)> {
+    let steps = unordered(index, meta, &conditions.attributes.filter, center, radius);
+    let mut rows = Rows::new(index, steps, conditions);
     let mut found = Vec::new();
-    while let Some((tid, _)) = rows.next() {
+    while let Some((tid, ..)) = rows.next() {
         if found.len() == MAX_UNORDERED {
             return None;
         }
@@ -486,7 +542,7 @@ fn few_within(index: Index, meta: &Meta, center: &[f32], radius: f64) -> Option<
 fn all(index: Index, meta: &Meta, order: Order) -> VecDeque<Step> {
     let mut delta = Vec::new();
     for chain in [meta.sealing, meta.delta] {
-        scan_delta(index, chain, meta.dims as usize, |tid, _| delta.push(tid));
+        scan_delta(index, chain, meta::delta_layout(meta), |tid, _, _| delta.push(tid));
     }
     [
         Step::List(ListRows::new(index, meta.unbounded), order),

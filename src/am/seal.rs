@@ -20,7 +20,6 @@
 
 use std::cell::RefCell;
 
-use bkd::layout::chain::DeltaLayout;
 use bkd::layout::meta::{Chain, Head, Meta, Work};
 use bkd::layout::PAGE_SIZE;
 
@@ -88,16 +87,16 @@ pub fn seal_all(lock: &SealLock) -> bool {
 fn seal(lock: &SealLock) -> bool {
     let index = lock.index();
     let Some(meta) = begin(index) else { return false };
-    let (chain, dims) = (meta.sealing, meta.dims as usize);
-    let vectors = DeltaLayout::new(dims).items(chain.pages);
+    let (chain, layout) = (meta.sealing, meta::delta_layout(&meta));
+    let vectors = layout.items(chain.pages);
     let segments = RefCell::new(Rebuild::start(index, meta, Work::Seal, vectors));
-    let each = |tid, vector: &[f32]| segments.borrow_mut().push(tid, vector, 0.0);
+    let each = |tid, keys: &[u64], vector: &[f32]| segments.borrow_mut().push(tid, keys, vector, 0.0);
     // Between pages, when none is held.
     let mut pause = || {
         delay_point();
         segments.borrow_mut().write_if_full();
     };
-    chain::read_delta(index, chain, dims, each, &mut pause);
+    chain::read_delta(index, chain, layout, each, &mut pause);
     let written = segments.into_inner().finish();
 
     let mut locked = LockedMeta::lock(index);
@@ -118,7 +117,7 @@ fn begin(index: Index) -> Option<Meta> {
     if chain.is_empty() {
         return None;
     }
-    let vectors = DeltaLayout::new(meta.dims as usize).items(chain.pages);
+    let vectors = meta::delta_layout(meta).items(chain.pages);
     Rebuild::reserve(meta, Work::Seal, vectors, 0, 1)?;
     // The chain may have grown since anybody looked; the lock on its last page keeps it as it is.
     let tail = cut.then(|| ExclusivePage::read(index, chain.tail));

@@ -32,7 +32,7 @@ pub struct Opened {
 impl Opened {
     /// A segment none of whose pages was read yet.
     pub fn new(segment: Segment) -> Self {
-        let pages = segment.tid_pages().end as usize;
+        let pages = segment.pages() as usize;
         Opened { segment: Arc::new(segment), recent: vec![RecentBuffer::new(0); pages].into() }
     }
 
@@ -126,9 +126,11 @@ fn open_with(index: Index, meta: &Meta, mut known: HashMap<u64, Cached>) -> Vec<
 /// Reads a segment's directory and validates it.
 pub fn read_segment(index: Index, meta: &Meta, entry: &SegmentEntry) -> Result<Segment> {
     let directory = read_directory(index, entry.id, entry.directory, entry.directory_bytes, |_| ())?;
-    if (directory.metric, directory.dims) != (meta.metric, meta.dims) {
+    if (directory.metric, directory.dims, directory.attributes.columns)
+        != (meta.metric, meta.dims, meta.columns)
+    {
         return Err(Error::corrupt(format!(
-            "segment {} is of another metric or dimension than the index",
+            "segment {} is of another metric or dimension than the index, or has other attributes",
             entry.id
         )));
     }

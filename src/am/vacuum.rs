@@ -5,7 +5,7 @@
 //! index would point to whatever row gets that address next. So the [`MergeLock`] is held from begin to end, and while the delta is read,
 //! which comes first and is short, the [`SealLock`] too. After that sealing goes on: it moves only what was looked at, or is newer.
 
-use bkd::layout::chain::{delta_items, list_items, DeltaLayout};
+use bkd::layout::chain::{delta_items, list_items};
 use bkd::layout::meta::{Chain, Meta};
 use bkd::layout::{tids, PageKind, Payload};
 use bkd::Tid;
@@ -138,7 +138,7 @@ fn seal_if_worth_it(lock: &SealLock) {
     let index = lock.index();
     let meta = meta::read(index);
     let is_worth_it = || {
-        let layout = DeltaLayout::new(meta.dims as usize);
+        let layout = meta::delta_layout(&meta);
         let (mut items, mut dead) = (0u64, 0u64);
         Walk::new(index, PageKind::Delta).pages(meta.delta, |_, header, page| {
             delta_items(&layout, header, page, |_, tid| {
@@ -212,7 +212,7 @@ impl Removal<'_> {
     }
 
     fn deltas(&mut self, meta: &Meta, counts: &mut Counts) {
-        let layout = DeltaLayout::new(meta.dims as usize);
+        let layout = meta::delta_layout(meta);
         for chain in [meta.sealing, meta.delta] {
             for (block, header) in self.chain_pages(chain, PageKind::Delta) {
                 self.page(

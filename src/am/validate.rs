@@ -7,8 +7,9 @@ use pgrx::{pg_sys, PgSqlErrorCode};
 
 use bkd::Metric;
 
+use super::attributes::{kind_of, Kind};
 use super::opclass::{
-    family_members, family_operators, metric_of, within_strategy, DISTANCE_STRATEGY, METRIC_PROC,
+    family_members, family_operators, metric_of, within_strategy, Comparison, DISTANCE_STRATEGY, METRIC_PROC,
 };
 
 /// `pg_amop.amoppurpose` of an operator for ORDER BY.
@@ -18,7 +19,8 @@ const PURPOSE_ORDER: c_char = b'o' as c_char;
 const PURPOSE_SEARCH: c_char = b's' as c_char;
 
 /// `amvalidate`: an operator class is one distance operator that returns `float8`, for ORDER BY, and one support function
-/// that names a metric. There may be an operator for what is within a distance.
+/// that names a metric. There may be an operator for what is within a distance. One for attributes is comparisons of types whose keys are of
+/// one kind.
 ///
 /// # Safety
 /// Called by Postgres.
@@ -26,8 +28,13 @@ const PURPOSE_SEARCH: c_char = b's' as c_char;
 pub unsafe extern "C-unwind" fn validate(opclass: pg_sys::Oid) -> bool {
     let class = OpClass::read(opclass);
     let mut problems = Vec::new();
-    class.check_operators(&mut problems);
-    class.check_procedures(&mut problems);
+    match kind_of(class.input) {
+        Some(kind) => class.check_comparisons(kind, &mut problems),
+        None => {
+            class.check_operators(&mut problems);
+            class.check_procedures(&mut problems);
+        }
+    }
     for problem in &problems {
         ereport!(
             PgLogLevel::INFO,
@@ -55,7 +62,7 @@ pub unsafe extern "C-unwind" fn property(
     if known {
         // SAFETY: as the caller promises.
         unsafe {
-            *result = true;
+            *result = attribute == 1;
             *is_null = false;
         }
     }
@@ -85,6 +92,49 @@ impl OpClass {
             };
             pg_sys::ReleaseSysCache(tuple);
             class
+        }
+    }
+
+    /// Operators of a class for attributes.
+    fn check_comparisons(&self, kind: Kind, problems: &mut Vec<String>) {
+        let operators = family_operators(self.family);
+        for operator in &operators {
+            let name = operator_name(operator.amopopr);
+            let comparison = Comparison::from_strategy(operator.amopstrategy as u16);
+            // Hashes have no order.
+            if comparison.is_none_or(|comparison| kind == Kind::Text && comparison != Comparison::Equal) {
+                problems.push(format!(
+                    "contains operator {name} with invalid strategy number {}",
+                    operator.amopstrategy
+                ));
+            }
+            if operator.amoppurpose != PURPOSE_SEARCH {
+                problems.push(format!("contains operator {name}, which is not FOR SEARCH"));
+            }
+            let comparable = [operator.amoplefttype, operator.amoprighttype]
+                .iter()
+                .all(|&side| side == self.input || are_comparable(side, self.input));
+            // SAFETY: a catalog lookup.
+            let result = unsafe { pg_sys::get_op_rettype(operator.amopopr) };
+            if !comparable || result != pg_sys::BOOLOID {
+                problems.push(format!("contains operator {name} with wrong signature"));
+            }
+        }
+        let equal = Comparison::Equal as i16;
+        if !operators.iter().any(|operator| {
+            (operator.amopstrategy, operator.amoplefttype, operator.amoprighttype)
+                == (equal, self.input, self.input)
+        }) {
+            problems.push(format!("is missing operator {equal}"));
+        }
+        let procedures: Vec<pg_sys::FormData_pg_amproc> =
+            family_members(pg_sys::SysCacheIdentifier::AMPROCNUM, self.family);
+        for procedure in procedures {
+            problems.push(format!(
+                "contains function {} with invalid support number {}",
+                procedure_name(procedure.amproc),
+                procedure.amprocnum
+            ));
         }
     }
 
@@ -161,6 +211,13 @@ impl OpClass {
             problems.push(format!("is missing support function {METRIC_PROC}"));
         }
     }
+}
+
+/// Whether SQL compares values of these types with each other as their keys compare.
+fn are_comparable(one: pg_sys::Oid, other: pg_sys::Oid) -> bool {
+    const INTEGERS: [pg_sys::Oid; 3] = [pg_sys::INT2OID, pg_sys::INT4OID, pg_sys::INT8OID];
+    const FLOATS: [pg_sys::Oid; 2] = [pg_sys::FLOAT4OID, pg_sys::FLOAT8OID];
+    [&INTEGERS[..], &FLOATS[..]].iter().any(|types| types.contains(&one) && types.contains(&other))
 }
 
 /// Whether a function takes nothing and returns an integer.

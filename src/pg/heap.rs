@@ -82,7 +82,31 @@ impl Drop for Snapshot {
     }
 }
 
-/// Calls `each` with the address and the indexed value of every row that the snapshot sees and that belongs into the index, in the order
+/// The values of a row for the columns of an index.
+pub struct IndexedValues {
+    datums: *const pg_sys::Datum,
+    nulls: *const bool,
+}
+
+impl IndexedValues {
+    /// The first of them, unless it is NULL.
+    pub fn first(&self) -> Option<pg_sys::Datum> {
+        // SAFETY: an index has at least one column.
+        unsafe { (!*self.nulls).then(|| *self.datums) }
+    }
+
+    /// All of them; those that are NULL have no meaning.
+    pub fn datums(&self) -> *const pg_sys::Datum {
+        self.datums
+    }
+
+    /// Which of them are NULL.
+    pub fn nulls(&self) -> *const bool {
+        self.nulls
+    }
+}
+
+/// Calls `each` with the address and the indexed values of every row that the snapshot sees and that belongs into the index, in the order
 /// of the table's blocks.
 ///
 /// Expressions of the index are evaluated as its owner, in a restricted context, as CREATE INDEX does: they may call functions that somebody
@@ -90,9 +114,9 @@ impl Drop for Snapshot {
 pub fn for_each_visible_row(
     table: &OpenTable,
     snapshot: &Snapshot,
-    each: &mut dyn FnMut(Tid, Option<pg_sys::Datum>),
+    each: &mut dyn FnMut(Tid, IndexedValues),
 ) {
-    let mut state: &mut dyn FnMut(Tid, Option<pg_sys::Datum>) = each;
+    let mut state: &mut dyn FnMut(Tid, IndexedValues) = each;
     // SAFETY: relations, index information and scan belong together and stay open; the scan ends what it allocated. The user and the
     // settings are restored here, or by the end of the transaction after an error.
     unsafe {
@@ -139,8 +163,8 @@ unsafe extern "C-unwind" fn visit_row(
 ) {
     // SAFETY: as the caller promises.
     unsafe {
-        let each = &mut *state.cast::<&mut dyn FnMut(Tid, Option<pg_sys::Datum>)>();
+        let each = &mut *state.cast::<&mut dyn FnMut(Tid, IndexedValues)>();
         let (block, offset) = itemptr::item_pointer_get_both(*tid);
-        each(Tid::new(block, offset), (!*isnull).then(|| *values));
+        each(Tid::new(block, offset), IndexedValues { datums: values, nulls: isnull });
     }
 }

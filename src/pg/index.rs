@@ -107,6 +107,29 @@ impl Index {
         unsafe { (*(*self.data().rd_att).attrs.as_ptr()).atttypmod }
     }
 
+    /// How many columns are indexed.
+    #[inline]
+    pub fn columns(self) -> usize {
+        // SAFETY: an open index has its pg_index row.
+        unsafe { (*self.data().rd_index).indnkeyatts as usize }
+    }
+
+    /// The type that the operator class of a column is for, counting from 0.
+    #[inline]
+    pub fn column_type(self, column: usize) -> pg_sys::Oid {
+        assert!(column < self.columns());
+        // SAFETY: an open index has an array of these for its columns.
+        unsafe { *self.data().rd_opcintype.add(column) }
+    }
+
+    /// The collation of a column, counting from 0.
+    #[inline]
+    pub fn column_collation(self, column: usize) -> pg_sys::Oid {
+        assert!(column < self.columns());
+        // SAFETY: an open index has an array of these for its columns.
+        unsafe { *self.data().rd_indcollation.add(column) }
+    }
+
     /// The parsed `WITH` options, or null if there are none.
     pub fn options(self) -> *const pg_sys::bytea {
         self.data().rd_options

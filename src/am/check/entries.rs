@@ -8,6 +8,7 @@ use bkd::{PageRead, Tid};
 
 use super::structure::Sound;
 use crate::am::chain::{Part, Walk};
+use crate::am::meta::delta_layout;
 use crate::pg::buffer::SharedPage;
 use crate::pg::interrupts::check_for_interrupts;
 
@@ -20,7 +21,7 @@ pub enum Place {
         ordinal: u32,
     },
     Delta {
-        /// CRC-32 of the vector's bytes.
+        /// CRC-32 of the bytes of attributes and vector.
         checksum: u32,
     },
     List(Part),
@@ -90,11 +91,11 @@ fn for_each(sound: &Sound, each: &mut impl FnMut(Tid, Place)) {
     }
     let meta = &sound.meta;
     for chain in [meta.sealing, meta.delta] {
-        let mut reader = DeltaReader::new(meta.dims as usize);
+        let mut reader = DeltaReader::new(delta_layout(meta));
         for_each_page(sound, PageKind::Delta, chain, |page, header| {
             // Only what can be decoded.
-            let _ = reader.page(header, payload(page), |tid, vector| {
-                each(tid, Place::Delta { checksum: checksum(vector) });
+            let _ = reader.page(header, payload(page), |tid, keys, vector| {
+                each(tid, Place::Delta { checksum: checksum(keys, vector) });
             });
         });
     }
@@ -125,9 +126,10 @@ fn for_each_page(
     }
 }
 
-/// What tells a vector of the delta from others.
-pub fn checksum(vector: &[f32]) -> u32 {
+/// What tells a row of the delta from others.
+pub fn checksum(keys: &[u64], vector: &[f32]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
+    keys.iter().for_each(|key| hasher.update(&key.to_le_bytes()));
     vector.iter().for_each(|value| hasher.update(&value.to_le_bytes()));
     hasher.finalize()
 }

@@ -3,17 +3,16 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use bkd::{prepare, Placement, RowCheck, Tid};
-use pgrx::pg_sys;
-
 use super::entries::{self, Entry, Place};
 use super::structure::Sound;
 use super::Findings;
+use crate::am::attributes::keys_of_row;
 use crate::am::chain::Part;
 use crate::am::options::maintenance_bytes;
 use crate::am::segments::{Opened, SegmentPages};
-use crate::pg::heap::{for_each_visible_row, OpenTable, Snapshot};
+use crate::pg::heap::{for_each_visible_row, IndexedValues, OpenTable, Snapshot};
 use crate::types::vector::VectorRef;
+use bkd::{prepare, Placement, RowCheck, Tid};
 
 /// Checks all rows; against the table if there is one.
 pub fn check(sound: &Sound, table: Option<(&OpenTable, &Snapshot)>, findings: &mut Findings) {
@@ -32,15 +31,16 @@ pub fn check(sound: &Sound, table: Option<(&OpenTable, &Snapshot)>, findings: &m
         range: 0..0,
         entries: Vec::new(),
         prepared: Vec::new(),
+        keys: Vec::new(),
         findings,
     };
-    for_each_visible_row(table, snapshot, &mut |tid, value| {
+    for_each_visible_row(table, snapshot, &mut |tid, values| {
         // The table is read in the order of its blocks.
         while !rows.range.contains(&u64::from(tid.block)) {
             let range = ranges.pop_front().expect("the ranges cover all block numbers");
             rows.enter(range);
         }
-        rows.row(tid, value);
+        rows.row(tid, &values);
     });
     // Behind the last row.
     ranges.into_iter().for_each(|range| rows.enter(range));
@@ -89,6 +89,8 @@ struct Rows<'a> {
     range: Range<u64>,
     entries: Vec<Entry>,
     prepared: Vec<f32>,
+    /// Attributes of the row.
+    keys: Vec<u64>,
     findings: &'a mut Findings,
 }
 
@@ -99,19 +101,21 @@ impl Rows<'_> {
         find_doubles(self.sound, &self.range, &self.entries, self.findings);
     }
 
-    /// Checks a row of the table that has this value.
-    fn row(&mut self, tid: Tid, value: Option<pg_sys::Datum>) {
+    /// Checks a row of the table that has these values.
+    fn row(&mut self, tid: Tid, values: &IndexedValues) {
         let key = |tid: Tid| (tid.block, tid.offset);
         let found = self.entries.binary_search_by_key(&key(tid), |&(tid, _)| key(tid));
         let Ok(at) = found else {
             return self.findings.add(None, format!("row {} of the table is not in the index", name(tid)));
         };
         let place = self.entries[at].1;
-        let problem = match value {
+        let problem = match values.first() {
             None => (place != Place::List(Part::Null)).then(|| "is NULL, but not with these".to_string()),
             Some(datum) => {
                 // SAFETY: the operator classes are on the type `vector`, and the row stays where it is during this call.
                 let vector = unsafe { VectorRef::from_datum(datum) };
+                // SAFETY: the values are those of a row of the index.
+                unsafe { keys_of_row(self.sound.index, values.datums(), values.nulls(), &mut self.keys) };
                 let problem = self.vector(place, vector.as_slice());
                 vector.release();
                 problem
@@ -130,15 +134,19 @@ impl Rows<'_> {
         let elsewhere = || Some("is in the index, but not where its vector belongs".to_string());
         match (prepare(meta.metric, vector, &mut self.prepared), place) {
             (Placement::Ranked, Place::Segment { at, ordinal }) => {
-                match self.segments[usize::from(at)].check(ordinal, &self.prepared) {
+                let segment = &mut self.segments[usize::from(at)];
+                if segment.keys(ordinal).is_ok_and(|keys| keys != self.keys) {
+                    return Some("has other attributes than the index".to_string());
+                }
+                match segment.check(ordinal, &self.prepared) {
                     Ok(problem) => problem.map(|problem| format!("is not within its bounds: {problem}")),
                     // Reported with the page.
                     Err(_) => None,
                 }
             }
             (Placement::Ranked, Place::Delta { checksum }) => {
-                let same = entries::checksum(&self.prepared) == checksum;
-                (!same).then(|| "has another vector than the delta".to_string())
+                let same = entries::checksum(&self.keys, &self.prepared) == checksum;
+                (!same).then(|| "has another vector than the delta, or other attributes".to_string())
             }
             (Placement::Ranked, Place::List(_)) => elsewhere(),
             (placement, Place::List(part)) if part == Part::of(placement) => None,

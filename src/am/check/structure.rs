@@ -69,11 +69,16 @@ fn check_meta(index: Index, findings: &mut Findings) -> Option<Meta> {
             return None;
         }
     };
+    let is_rest_used = PageHeader::read(&page).is_ok_and(|header| !is_rest_zero(&page, &header));
+    drop(page);
+    if let Err(error) = meta::check_columns(index, meta.columns) {
+        findings.add_error(Some(meta::BLOCK), error);
+        return None;
+    }
     let mut problem = |text: String| findings.add(Some(meta::BLOCK), format!("metapage: {text}"));
-    if PageHeader::read(&page).is_ok_and(|header| !is_rest_zero(&page, &header)) {
+    if is_rest_used {
         problem("there is something behind its contents".into());
     }
-    drop(page);
     let metric = opclass::metric(index);
     if meta.metric != metric {
         problem(format!("orders by {}, the operator class by {}", meta.metric.name(), metric.name()));
@@ -185,7 +190,7 @@ impl Check<'_> {
         let opened = Opened::new(segment);
         let segment = &opened.segment;
         let pages = opened.pages(self.index);
-        for sequence in 0..segment.tid_pages().end {
+        for sequence in 0..segment.pages() {
             self.claim(segment.block(sequence), &name);
         }
         check_segment(segment, &pages, &mut check_for_interrupts, &mut |finding| {
@@ -194,7 +199,7 @@ impl Check<'_> {
         });
         // What no reader looks at.
         let mut dead = 0;
-        for sequence in 0..segment.tid_pages().end {
+        for sequence in 0..segment.pages() {
             check_for_interrupts();
             let block = segment.block(sequence);
             let page = SharedPage::read(self.index, block);
@@ -249,9 +254,8 @@ enum Contents {
 
 impl Contents {
     fn of(kind: PageKind, meta: &Meta) -> Self {
-        let dims = meta.dims as usize;
         match kind {
-            PageKind::Delta => Contents::Delta(DeltaReader::new(dims), meta.metric),
+            PageKind::Delta => Contents::Delta(DeltaReader::new(meta::delta_layout(meta)), meta.metric),
             _ => Contents::List,
         }
     }
@@ -262,7 +266,7 @@ impl Contents {
             Contents::List if used.is_multiple_of(Tid::SIZE) => Ok(()),
             Contents::Delta(reader, metric) => {
                 let (mut strange, mut prepared) = (0, Vec::new());
-                let each = |_, vector: &[f32]| {
+                let each = |_, _: &[u64], vector: &[f32]| {
                     strange += u32::from(prepare(*metric, vector, &mut prepared) != Placement::Ranked);
                 };
                 reader.page(header, payload(page), each).map_err(|error| error.to_string())?;
