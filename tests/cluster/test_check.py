@@ -94,7 +94,7 @@ class Copies:
         db.execute(f"INSERT INTO {copy.table} SELECT * FROM items WHERE label < 7")
         # Small leaves, so that there are some.
         db.execute(
-            f"CREATE INDEX {copy.index} ON {copy.table} USING kdtree (embedding {opclass}) "
+            f"CREATE INDEX {copy.index} ON {copy.table} USING kdtree (embedding {opclass}, label) "
             "WITH (leaf_size = 32)"
         )
         db.execute(f"INSERT INTO {copy.table} SELECT * FROM items WHERE label >= 7")
@@ -248,8 +248,14 @@ def exchange_ends(copy: Copy, block: int) -> None:
 
 
 def change_vector(copy: Copy, block: int) -> None:
-    # The row's address takes eight bytes with its padding.
-    struct.pack_into("<f", copy.pages[block], PAYLOAD + 8, 0.125)
+    # The row's address takes eight bytes with its padding, and so does its attribute.
+    struct.pack_into("<f", copy.pages[block], PAYLOAD + 16, 0.125)
+
+
+def change_attribute(copy: Copy, block: int) -> None:
+    # Of a key in the delta the lowest byte, of codes that of the first row.
+    at = PAYLOAD + (8 if copy.pages.kind(block) == "delta" else 0)
+    copy.pages[block][at] ^= 1
 
 
 def change_owner(copy: Copy, block: int) -> None:
@@ -273,9 +279,11 @@ TWICE = r"row \(\d+,\d+\) is in the index more than once"
 CHANGES: list[tuple[str, Callable[[Copy, int], None], str]] = [
     ("tids", repeat_first, TWICE),
     ("tids", kill_first, MISSING),
-    ("tids", exchange_ends, "is not within its bounds"),
+    ("tids", exchange_ends, "is not within its bounds|has other attributes"),
     ("delta", kill_first, MISSING),
     ("delta", change_vector, "has another vector than the delta"),
+    ("delta", change_attribute, "other attributes"),
+    ("attributes", change_attribute, "has other attributes|has a code that|are not those of its rows"),
     ("list", repeat_first, TWICE),
     ("list", kill_first, MISSING),
     *((kind, change_owner, "expected .* of \\d+, found") for kind in KINDS.values()),

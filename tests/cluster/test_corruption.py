@@ -183,7 +183,9 @@ def all_kinds(make_cluster: Callable[..., Cluster], rng: Generator) -> tuple[Clu
         items = Items(connection, source, 1000)
         items.create()
         items.copy()
-        connection.execute("CREATE INDEX items_index ON items USING kdtree (embedding vector_cosine_ops)")
+        connection.execute(
+            "CREATE INDEX items_index ON items USING kdtree (embedding vector_cosine_ops, label)"
+        )
         items.copy()
         connection.execute("CREATE TABLE others AS SELECT generate_series(1, 20000) AS id")
         connection.execute("CREATE INDEX others_index ON others (id)")

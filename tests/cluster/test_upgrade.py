@@ -20,7 +20,7 @@ from pgcluster import SUPERUSER, Cluster
 from vectors import Source, clustered
 
 DIMS = 12
-OUR_FORMAT = 3
+OUR_FORMAT = 4
 
 # Everything that an extension's script may say of an object; what is to be ignored is left out.
 OBJECTS = """

@@ -23,7 +23,7 @@ BEGIN
   PERFORM set_config('enable_indexscan', 'off', true);
   EXECUTE gather INTO by_sort;
   PERFORM set_config(name, 'on', true) FROM unnest('{enable_bitmapscan,enable_indexscan}'::text[]) name;
-  IF plan !~ 'Index Scan using [^\n]*\n *Order By:' THEN
+  IF plan !~ 'Index Scan using [^\n]*\n( *Index Cond:[^\n]*\n)? *Order By:' THEN
     RETURN E'not answered by an index:\n' || plan;
   END IF;
   IF by_index.distances IS DISTINCT FROM by_sort.distances THEN
@@ -33,7 +33,7 @@ BEGIN
     RETURN format('DIFFERENT: rows %s by the index, %s by sorting', left(by_index.rows::text, 300), left(by_sort.rows::text, 300));
   END IF;
   SELECT string_agg(format('%s, block %s: %s', used[1], block, problem), E'\n') INTO problems
-  FROM regexp_matches(plan, 'Index Scan using (\S+) on [^\n]*\n *Order By:', 'g') used, kdtree_check(used[1]::regclass, true);
+  FROM regexp_matches(plan, 'Index Scan using (\S+) on [^\n]*\n(?: *Index Cond:[^\n]*\n)? *Order By:', 'g') used, kdtree_check(used[1]::regclass, true);
   IF problems IS NOT NULL THEN
     RETURN E'the same rows, but kdtree_check finds\n' || problems;
   END IF;

@@ -17,7 +17,8 @@ SELECT oid::regprocedure, provolatile, proisstrict, proparallel FROM pg_proc JOI
 SELECT opcname, opcdefault, opcintype::regtype, amvalidate(c.oid) FROM pg_opclass c JOIN members ON c.oid = objid AND classid = 'pg_opclass'::regclass
   ORDER BY opcname COLLATE "C";
 SELECT opfname, amopopr::regoperator, amopstrategy, amoppurpose FROM pg_amop JOIN pg_opfamily f ON f.oid = amopfamily
-  JOIN members ON f.oid = objid AND classid = 'pg_opfamily'::regclass ORDER BY opfname COLLATE "C";
+  JOIN members ON f.oid = objid AND classid = 'pg_opfamily'::regclass
+  ORDER BY opfname COLLATE "C", amopstrategy, amopopr::regoperator::text COLLATE "C";
 SELECT opfname, amproc, amprocnum FROM pg_amproc JOIN pg_opfamily f ON f.oid = amprocfamily
   JOIN members ON f.oid = objid AND classid = 'pg_opfamily'::regclass ORDER BY opfname COLLATE "C";
 

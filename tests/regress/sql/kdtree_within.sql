@@ -100,6 +100,6 @@ SELECT l2_within('[1,2]', '[1,2]', NULL) IS NULL AS null_radius, '[1,2]'::vector
     '[1,2]'::vector <<-> ROW(NULL, 0)::vector_range AS null_center;
 
 -- What belongs to the operator class
-SELECT amvalidate(oid) FROM pg_opclass WHERE opcmethod = (SELECT oid FROM pg_am WHERE amname = 'kdtree') ORDER BY opcname;
+SELECT amvalidate(oid) FROM pg_opclass WHERE opcmethod = (SELECT oid FROM pg_am WHERE amname = 'kdtree') AND opcintype = 'vector'::regtype ORDER BY opcname;
 DROP FUNCTION found(text, text);
 DROP TABLE items;
