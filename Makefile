@@ -12,7 +12,7 @@ target = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 python = $(target)/venv/bin/python
 
 .DEFAULT_GOAL := build
-.PHONY: build install uninstall installcheck test test-long fuzz demo demo-psql demo-clean bench bench-life bench-plans bench-recall clean help
+.PHONY: build install uninstall installcheck test test-long fuzz demo demo-psql demo-clean bench bench-life bench-plans bench-recall bench-filters clean help
 
 build: ## build the release library (the default)
 	scripts/build.sh
@@ -69,6 +69,11 @@ bench-plans: ## does the planner choose well between this index and other ways [
 	scripts/bootstrap.sh bench
 	scripts/build.sh
 	$(python) bench/plans.py $(BENCH)
+
+bench-filters: ## what filters inside the index are worth [BENCH="--rows 1000000"]
+	scripts/bootstrap.sh bench
+	scripts/build.sh
+	$(python) bench/filters.py $(BENCH)
 
 $(target)/pgrx/config.toml: pgrx.toml
 	install -D -m 644 $< $@
