@@ -75,6 +75,7 @@ pub fn run<M: Send, T: Send>(
 /// Starting threads and waiting for them took a third of the time of an insert, over the small segments that inserts make.
 pub fn run_here<T>(sink: impl PageSink, work: impl FnOnce(&mut (dyn PageSink + Send)) -> T) -> T {
     static POOL: OnceLock<Result<ThreadPool, rayon::ThreadPoolBuildError>> = OnceLock::new();
+    release_large_blocks();
     // From then on this thread, the backend's only one that gets here, is a pool of its own.
     if let Err(error) =
         POOL.get_or_init(|| ThreadPoolBuilder::new().num_threads(1).use_current_thread().build())

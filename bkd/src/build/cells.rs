@@ -18,13 +18,14 @@ const DISTANCE_SPREAD: f32 = 0.5;
 const PRODUCT_SPREAD: f32 = 4.0;
 /// A segment of fewer vectors has no cells: to search all of it takes no longer than to choose.
 pub(super) const FEWEST_VECTORS: usize = 64 * CELL;
-
+/// Nor has one of fewer numbers, such as inserts make: it is merged into a larger one soon, and searched quickly until then.
+const FEWEST_NUMBERS: usize = 2 << 20;
 /// Nor has one of so few dimensions: an exact search visits few leaves.
 const FEW_DIMS: usize = 8;
 
 /// Whether a segment of so many vectors has cells.
 pub(super) fn worthwhile(dims: usize, vectors: usize) -> bool {
-    dims > FEW_DIMS && vectors >= FEWEST_VECTORS
+    dims > FEW_DIMS && vectors >= FEWEST_VECTORS && vectors * dims >= FEWEST_NUMBERS
 }
 
 /// Memory that they take for each vector: centres, twice while they are put in order, and what is counted of them.
