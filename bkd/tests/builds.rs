@@ -67,6 +67,21 @@ fn builds_do_not_depend_on_threads() {
     }
 }
 
+/// What will soon be merged is not calibrated; it is searched exactly.
+#[test]
+fn short_lived_segments_have_no_cells() {
+    const DIMS: usize = 16;
+    let (vectors, tids) = example(10_000, DIMS);
+    let metric = Metric::L2;
+    let input =
+        Input { metric, dims: DIMS, vectors: &vectors, slack: None, tids: &tids, columns: 0, keys: &[] };
+    for short_lived in [false, true] {
+        let options = BuildOptions { short_lived, ..BuildOptions::default() };
+        let directory = build(&input, &options, &Progress::default(), &mut Sink::default()).unwrap();
+        assert_eq!(directory.cells.is_some(), !short_lived);
+    }
+}
+
 #[test]
 fn builds_stop() {
     const DIMS: usize = 200;

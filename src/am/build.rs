@@ -201,7 +201,7 @@ impl Build {
             &mut AppendUnlogged(self.index),
             id,
             &batch.input(self.meta.metric),
-            &BuildOptions { leaf_size: options::leaf_size(self.index), axes: None },
+            &BuildOptions { leaf_size: options::leaf_size(self.index), ..BuildOptions::default() },
             &mut |done| progress::report_done(before + done),
         );
         self.meta.segments.push(entry);

@@ -21,6 +21,7 @@ pub struct Rebuild {
     index: Index,
     /// The metapage when the work began.
     meta: Meta,
+    work: Work,
     batch: Batch,
     /// Vectors of a segment.
     limit: usize,
@@ -52,7 +53,7 @@ impl Rebuild {
         let (owners, limit) = (meta.reserved[work as usize].owners(), limit(&meta));
         let mut batch = Batch::new(meta.dims as usize, meta.columns as usize);
         batch.expect(vectors.min(limit as u64) as usize);
-        Rebuild { index, limit, batch, owners, written: Vec::new(), meta }
+        Rebuild { index, meta, work, batch, limit, owners, written: Vec::new() }
     }
 
     /// Adds a vector that may be up to `slack` away from the row's.
@@ -79,7 +80,12 @@ impl Rebuild {
     fn write(&mut self) {
         let id = self.owners.next().expect("an owner was reserved for every batch");
         let mut writer = RecycleLogged { index: self.index, pages: PageSource::new(self.index, &self.meta) };
-        let options = BuildOptions { leaf_size: options::leaf_size(self.index), axes: None };
+        let options = BuildOptions {
+            leaf_size: options::leaf_size(self.index),
+            // What is sealed waits for others of its size.
+            short_lived: self.work == Work::Seal,
+            ..BuildOptions::default()
+        };
         let input = self.batch.input(self.meta.metric);
         self.written.push(write_segment(self.index, &mut writer, id, &input, &options, &mut |_| ()));
         self.batch.clear();

@@ -18,14 +18,12 @@ const DISTANCE_SPREAD: f32 = 0.5;
 const PRODUCT_SPREAD: f32 = 4.0;
 /// A segment of fewer vectors has no cells: to search all of it takes no longer than to choose.
 pub(super) const FEWEST_VECTORS: usize = 64 * CELL;
-/// Nor has one of fewer numbers, such as inserts make: it is merged into a larger one soon, and searched quickly until then.
-const FEWEST_NUMBERS: usize = 2 << 20;
 /// Nor has one of so few dimensions: an exact search visits few leaves.
 const FEW_DIMS: usize = 8;
 
 /// Whether a segment of so many vectors has cells.
 pub(super) fn worthwhile(dims: usize, vectors: usize) -> bool {
-    dims > FEW_DIMS && vectors >= FEWEST_VECTORS && vectors * dims >= FEWEST_NUMBERS
+    dims > FEW_DIMS && vectors >= FEWEST_VECTORS
 }
 
 /// Memory that they take for each vector: centres, twice while they are put in order, and what is counted of them.
@@ -34,12 +32,8 @@ pub(super) fn memory(axes: usize) -> usize {
 }
 
 /// Leaves of a tree for which the axes are good enough for so many cells.
-pub(super) fn as_leaves(dims: usize, vectors: usize) -> usize {
-    if worthwhile(dims, vectors) {
-        vectors / CELL / 8
-    } else {
-        0
-    }
+pub(super) fn as_leaves(vectors: usize) -> usize {
+    vectors / CELL / 8
 }
 
 /// Orders the vectors of each leaf by cells, measures these and calibrates them.

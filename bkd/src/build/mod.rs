@@ -66,6 +66,8 @@ pub struct BuildOptions<'a> {
     pub leaf_size: Option<usize>,
     /// Axes of another segment to use again instead of computing principal components.
     pub axes: Option<&'a Axes>,
+    /// The segment will soon be merged into a larger one: what takes long and only makes searches faster is left out (cells).
+    pub short_lived: bool,
 }
 
 /// Seen by the thread that waits for a build, and set by it to stop the build.
@@ -125,9 +127,13 @@ pub fn build(
 
     let leaf_size = options.leaf_size.unwrap_or_else(|| default_leaf_size(dims)).max(1);
     let leaves = count.div_ceil(leaf_size);
+    let has_cells = !options.short_lived && cells::worthwhile(dims, count);
     let axes = match options.axes {
         Some(axes) => axes.clone(),
-        None => axes::choose(input.vectors, dims, leaves.max(cells::as_leaves(dims, count)))?,
+        None => {
+            let as_leaves = if has_cells { cells::as_leaves(count) } else { 0 };
+            axes::choose(input.vectors, dims, leaves.max(as_leaves))?
+        }
     };
     progress.check()?;
     let coordinates = Coordinates::new(input, &axes)?;
@@ -136,9 +142,10 @@ pub fn build(
     let mut order: Vec<u32> = zeros(count)?;
     order.iter_mut().zip(0..).for_each(|(at, vector)| *at = vector);
     split(&mut order, &coordinates.values, coordinates.axes, leaf_size, LEAF_SAMPLE, progress)?;
-    let cells = match cells::worthwhile(dims, count) {
-        true => Some(cells::make(input, &axes, &coordinates, &mut order, leaf_size, progress)?),
-        false => None,
+    let cells = if has_cells {
+        Some(cells::make(input, &axes, &coordinates, &mut order, leaf_size, progress)?)
+    } else {
+        None
     };
 
     // The fine plane follows the whole coarse stream, so it waits here.

@@ -24,7 +24,7 @@ pub struct Built {
 impl Built {
     /// Builds a segment of prepared vectors. What it is read back from are the encoded bytes of its directory.
     pub fn new(input: &Input<'_>, leaf_size: usize, axes: Option<&Axes>) -> Self {
-        let options = BuildOptions { leaf_size: Some(leaf_size), axes };
+        let options = BuildOptions { leaf_size: Some(leaf_size), axes, ..BuildOptions::default() };
         let mut store = MemStore::new();
         let mut directory = build(input, &options, &Progress::default(), &mut store).unwrap();
         // Two extents: a segment need not lie in one piece.
