@@ -38,6 +38,7 @@ use crate::pg::index::{Index, Lock};
 use crate::pg::interrupts::delay_point;
 use crate::pg::report::OrRaise;
 use crate::pg::structure_lock::{MergeLock, SealLock};
+use crate::pg::threads::ReleaseFreedMemory;
 
 /// Size of a tier in relation to the one before, and segments of a tier that are merged.
 const MERGE_FACTOR: u64 = 8;
@@ -166,6 +167,8 @@ fn merge(lock: &MergeLock, replaced: &[SegmentEntry]) -> bool {
     let index = lock.index();
     let vectors = replaced.iter().map(|entry| u64::from(entry.live())).sum();
     let Some(meta) = begin(index, vectors, replaced.len()) else { return false };
+    // Merges are rare; the C library would keep what one needed, in the hope of the next.
+    let _after = ReleaseFreedMemory;
     let segments = RefCell::new(Rebuild::start(index, meta.clone(), Work::Merge, vectors));
     // Between leaves, when no page is held.
     let mut pause = || {

@@ -78,7 +78,8 @@ pub fn write_segment(
     let built = if input.vectors.len() < LARGE_SEGMENT {
         threads::run_here(WriteHere(&mut write), |pages| build(input, options, &progress, pages))
     } else {
-        let built = threads::run(
+        let _after = threads::ReleaseFreedMemory;
+        threads::run(
             threads::maintenance_threads(),
             || progress.cancel.store(true, Ordering::Relaxed),
             |sender| {
@@ -90,9 +91,7 @@ pub fn write_segment(
             |pages: Vec<FinishedPage>| {
                 pages.iter().for_each(|page| write(page.kind, &page.payload[..page.used]));
             },
-        );
-        threads::release_freed_memory();
-        built
+        )
     };
     let mut directory = built.or_raise(index);
     let data_pages = extents.pages();

@@ -75,7 +75,6 @@ pub fn run<M: Send, T: Send>(
 /// Starting threads and waiting for them took a third of the time of an insert, over the small segments that inserts make.
 pub fn run_here<T>(sink: impl PageSink, work: impl FnOnce(&mut (dyn PageSink + Send)) -> T) -> T {
     static POOL: OnceLock<Result<ThreadPool, rayon::ThreadPoolBuildError>> = OnceLock::new();
-    release_large_blocks();
     // From then on this thread, the backend's only one that gets here, is a pool of its own.
     if let Err(error) =
         POOL.get_or_init(|| ThreadPoolBuilder::new().num_threads(1).use_current_thread().build())
@@ -133,12 +132,16 @@ fn release_large_blocks() {
     }
 }
 
-/// Gives all other freed memory back.
-pub fn release_freed_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: touches free memory only.
-    unsafe {
-        libc::malloc_trim(0);
+/// Gives freed memory back to the system when it is dropped, after an error too.
+pub struct ReleaseFreedMemory;
+
+impl Drop for ReleaseFreedMemory {
+    fn drop(&mut self) {
+        #[cfg(all(target_os = "linux", target_env = "gnu"))]
+        // SAFETY: touches free memory only.
+        unsafe {
+            libc::malloc_trim(0);
+        }
     }
 }
 
