@@ -91,6 +91,24 @@ CREATE FUNCTION kdtree_recall(
 COMMENT ON FUNCTION kdtree_recall(regclass, int4, int4, float8) IS
     'measures what approximate scans of a kdtree index find and what they cost; recall is the setting kdtree.recall unless given';
 
+CREATE FUNCTION kdtree_recall(
+    index regclass,
+    queries vector[],
+    k int4 DEFAULT 10,
+    recall float8 DEFAULT NULL,
+    OUT target float8,
+    OUT measured int4,
+    OUT mean float8,
+    OUT minimum float8,
+    OUT approximate_ms float8,
+    OUT exact_ms float8,
+    OUT leaves float8,
+    OUT vectors float8
+) RETURNS SETOF record
+    AS 'MODULE_PATHNAME', 'kdtree_recall_queries_wrapper' LANGUAGE C VOLATILE PARALLEL UNSAFE COST 10000 ROWS 1;
+COMMENT ON FUNCTION kdtree_recall(regclass, vector[], int4, float8) IS
+    'measures what approximate scans of a kdtree index find for these queries and what they cost';
+
 -- Attributes: columns behind the vector that a scan filters by. The operators are core's; what an index keeps of a value
 -- follows from its type.
 

@@ -1,8 +1,8 @@
 //! `kdtree_recall`: what approximate scans of an index find, and what they cost, measured on the index itself.
 //!
-//! Queries are vectors of the index, as their codes say, which is within a part in some thousands of what the rows say. A query's own
-//! row does not count. What is found is compared with what an exact scan finds by its bounds; rows of the table are not read, and the
-//! times are those of the index alone.
+//! Queries are the caller's, or vectors of the index, as their codes say, which is within a part in some thousands of what the rows say;
+//! then a query's own row does not count. What is found is compared with what an exact scan finds by its bounds; rows of the table are
+//! not read, and the times are those of the index alone.
 
 // pgrx wants the columns of a result spelled out in the function's signature.
 #![allow(clippy::type_complexity)]
@@ -15,12 +15,15 @@ use pgrx::prelude::*;
 use pgrx::PgSqlErrorCode;
 
 use super::access::{self, Who};
+use super::scan::check_same_dims;
 use super::segments::readable;
 use super::{meta, options};
 use crate::pg::index::{Index, Lock};
 use crate::pg::interrupts::check_for_interrupts;
 use crate::pg::report::OrRaise;
+use crate::types::array::ArrayRef;
 use crate::types::error::raise;
+use crate::types::vector::VectorRef;
 
 /// The most neighbours and queries: more would take long and tell nothing new.
 const MOST_NEIGHBOURS: i32 = 1000;
@@ -34,14 +37,11 @@ struct Measured {
     vectors: f64,
 }
 
-/// Measures recall and time of approximate scans; NULLs if the index has no tree to search.
-#[pg_extern(sql = false)]
-fn kdtree_recall(
-    index: Option<pg_sys::Oid>,
-    k: Option<i32>,
-    queries: Option<i32>,
-    recall: Option<f64>,
-) -> TableIterator<
+/// A query, and the address of the row that it was taken from.
+type Sample = (Vec<f32>, Option<Tid>);
+
+/// The columns of both functions.
+type Report = TableIterator<
     'static,
     (
         name!(target, f64),
@@ -53,24 +53,70 @@ fn kdtree_recall(
         name!(leaves, Option<f64>),
         name!(vectors, Option<f64>),
     ),
-> {
+>;
+
+/// Measures recall and time of approximate scans for vectors of the index; NULLs if it has no tree to search.
+#[pg_extern(sql = false)]
+fn kdtree_recall(
+    index: Option<pg_sys::Oid>,
+    k: Option<i32>,
+    queries: Option<i32>,
+    recall: Option<f64>,
+) -> Report {
+    let queries = within("queries", queries, MOST_QUERIES);
+    report(index, k, recall, |index| sample(index, queries))
+}
+
+/// The same for the caller's own queries.
+#[pg_extern(sql = false)]
+fn kdtree_recall_queries(
+    index: Option<pg_sys::Oid>,
+    queries: Option<ArrayRef<'_>>,
+    k: Option<i32>,
+    recall: Option<f64>,
+) -> Report {
+    let queries = queries.unwrap_or_else(|| refuse_null("queries"));
+    let count = i32::try_from(queries.len()).unwrap_or(i32::MAX);
+    within("number of queries", Some(count), MOST_QUERIES);
+    report(index, k, recall, |index| {
+        let meta = meta::read(index);
+        let mut own = Vec::with_capacity(queries.len());
+        for datum in queries.datums() {
+            // SAFETY: the SQL declaration says that these are vectors; the array outlives them.
+            let query = unsafe { VectorRef::from_datum(datum) };
+            check_same_dims(&meta, query.as_slice());
+            own.push((query.as_slice().to_vec(), None));
+        }
+        own
+    })
+}
+
+fn report(
+    index: Option<pg_sys::Oid>,
+    k: Option<i32>,
+    recall: Option<f64>,
+    queries: impl FnOnce(Index) -> Vec<Sample>,
+) -> Report {
     let index = index.unwrap_or_else(|| refuse_null("index"));
     let k = within("k", k, MOST_NEIGHBOURS);
-    let queries = within("queries", queries, MOST_QUERIES);
     let open = access::open("kdtree_recall", index, Lock::Read, Who::OwnerOrStatistics);
     let index = open.index();
     let recall = options::recall_or(index, recall);
     let mut recalls = Vec::new();
     let (mut approximate, mut exact) = (Vec::new(), Vec::new());
-    for (query, own) in sample(index, queries) {
+    for (query, own) in queries(index) {
         check_for_interrupts();
         let search = |recall| measure(index, &query, own, k as usize, recall);
         // First once for what it finds, so that both of the others are timed with the same in the caches.
         let truth = search(1.0).found;
+        // Nothing has an order by its distance from a vector of zeros by cosine, say.
+        if truth.is_empty() {
+            continue;
+        }
         let scan = search(recall);
         exact.push(search(1.0).milliseconds);
         let hits = scan.found.iter().filter(|tid| truth.contains(tid)).count();
-        recalls.push(hits as f64 / truth.len().max(1) as f64);
+        recalls.push(hits as f64 / truth.len() as f64);
         approximate.push(scan);
     }
     drop(open);
@@ -107,7 +153,7 @@ fn refuse_null(name: &str) -> ! {
 }
 
 /// Vectors from everywhere in the trees, with the addresses of their rows; those that are dead are left out.
-fn sample(index: Index, queries: u64) -> Vec<(Vec<f32>, Tid)> {
+fn sample(index: Index, queries: u64) -> Vec<Sample> {
     let segments = readable(index, &meta::read(index));
     let vectors: u64 = segments.iter().map(|(segment, _)| u64::from(segment.vectors())).sum();
     let queries = queries.min(vectors);
@@ -117,18 +163,18 @@ fn sample(index: Index, queries: u64) -> Vec<(Vec<f32>, Tid)> {
         let mut at = ((2 * query + 1) * vectors) / (2 * queries);
         for (segment, pages) in &segments {
             if at < u64::from(segment.vectors()) {
-                sampled.push(decode(segment, pages, at as u32).or_raise(index));
+                let (vector, tid) = decode(segment, pages, at as u32).or_raise(index);
+                sampled.extend((!tid.is_dead()).then_some((vector, Some(tid))));
                 break;
             }
             at -= u64::from(segment.vectors());
         }
     }
-    sampled.retain(|(_, tid)| !tid.is_dead());
     sampled
 }
 
 /// Scans the trees for a query's neighbours, of which its own row is none.
-fn measure(index: Index, query: &[f32], own: Tid, neighbours: usize, recall: f64) -> Measured {
+fn measure(index: Index, query: &[f32], own: Option<Tid>, neighbours: usize, recall: f64) -> Measured {
     let started = Instant::now();
     let meta = meta::read(index);
     let Ok(query) = Query::new(meta.metric, query) else {
@@ -137,12 +183,12 @@ fn measure(index: Index, query: &[f32], own: Tid, neighbours: usize, recall: f64
     let segments = readable(index, &meta);
     let vectors: u64 = segments.iter().map(|(segment, _)| u64::from(segment.vectors())).sum();
     let mut search = Search::new(query, segments, Vec::new());
-    search.expect(neighbours + 1);
+    search.expect(neighbours + usize::from(own.is_some()));
     search.set_recall(recall);
     let mut found = Vec::with_capacity(neighbours);
     while found.len() < neighbours {
         let Some(hit) = search.next(&mut check_for_interrupts).or_raise(index) else { break };
-        if hit.tid != own {
+        if Some(hit.tid) != own {
             found.push(hit.tid);
         }
     }

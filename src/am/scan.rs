@@ -552,7 +552,8 @@ fn all(index: Index, meta: &Meta, order: Order) -> VecDeque<Step> {
     .into()
 }
 
-fn check_same_dims(meta: &Meta, query: &[f32]) {
+/// Raises an error if the index has vectors of other dimensions than the query.
+pub fn check_same_dims(meta: &Meta, query: &[f32]) {
     if meta.dims != 0 && meta.dims as usize != query.len() {
         raise(
             PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,

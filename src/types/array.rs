@@ -127,23 +127,33 @@ impl<'a> ArrayRef<'a> {
     pub fn numerics(&self) -> Option<impl Iterator<Item = pg_sys::Datum>> {
         (self.element_type() == pg_sys::NUMERICOID).then(|| {
             self.data(pg_sys::VARHDRSZ_SHORT + size_of::<u16>());
-            let (mut elements, mut count) = (std::ptr::null_mut(), 0);
-            // SAFETY: length, by-value flag and alignment are those of `numeric`; the result lives in the current
-            // memory context and has `count` entries.
-            unsafe {
-                pg_sys::deconstruct_array(
-                    self.raw.as_ptr(),
-                    pg_sys::NUMERICOID,
-                    -1,
-                    false,
-                    pg_sys::TYPALIGN_INT as i8 as std::ffi::c_char,
-                    &mut elements,
-                    std::ptr::null_mut(),
-                    &mut count,
-                );
-                (0..count as usize).map(move |i| *elements.add(i))
-            }
+            self.datums()
         })
+    }
+
+    /// The elements, whatever their type.
+    pub fn datums(&self) -> impl Iterator<Item = pg_sys::Datum> {
+        let (mut length, mut by_value, mut alignment) = (0, false, 0);
+        let (mut elements, mut count) = (std::ptr::null_mut(), 0);
+        // SAFETY: the type's properties are those of the catalog; the result lives in the current memory context and has `count`
+        // entries.
+        unsafe {
+            let element = self.element_type();
+            pg_sys::get_typlenbyvalalign(element, &mut length, &mut by_value, &mut alignment);
+            // Each takes a byte at least, which nobody else compares with the array's size.
+            self.data(usize::try_from(length).unwrap_or(1));
+            pg_sys::deconstruct_array(
+                self.raw.as_ptr(),
+                element,
+                length.into(),
+                by_value,
+                alignment,
+                &mut elements,
+                std::ptr::null_mut(),
+                &mut count,
+            );
+            (0..count as usize).map(move |i| *elements.add(i))
+        }
     }
 
     /// This array as a return value.

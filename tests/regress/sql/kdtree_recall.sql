@@ -106,15 +106,27 @@ SELECT kdtree_recall('points_v', k => 1001);
 SELECT kdtree_recall('points_v', k => NULL);
 SELECT kdtree_recall('points_v', queries => -5);
 SELECT kdtree_recall('points_v', queries => 10001);
-SELECT kdtree_recall('points_v', queries => NULL);
+SELECT kdtree_recall('points_v', queries => NULL::int4);
 SELECT kdtree_recall(NULL);
 SELECT kdtree_recall('points');
+
+-- queries of one's own: rows are their own nearest neighbours
+SELECT target, measured, mean BETWEEN 0.8 AND 1 AS mean, minimum <= mean AS minimum, vectors BETWEEN 0.01 AND 0.9 AS vectors
+  FROM kdtree_recall('points_v', (SELECT array_agg(v) FROM (SELECT v FROM points ORDER BY id LIMIT 200) asked), recall => 0.9);
+SELECT measured, mean, minimum FROM kdtree_recall('points_v', (SELECT array_agg(v) FROM (SELECT v FROM points ORDER BY id LIMIT 20) asked), 1, 1.0);
+SELECT kdtree_recall('points_v', '{"[1,2]"}'::vector[]);
+SELECT kdtree_recall('points_v', '{}'::vector[]);
+SELECT kdtree_recall('points_v', '{NULL}'::vector[]);
+SELECT kdtree_recall('points_v', '{{"[1,2]"},{"[1,2]"}}'::vector[]);
+SELECT kdtree_recall('points_v', NULL::vector[]);
+SELECT kdtree_recall('points', '{"[1,2]"}'::vector[]);
 
 -- other metrics, and indexes that are too small to be approximate, empty, or all in the delta
 CREATE INDEX points_cosine ON points USING kdtree (v vector_cosine_ops);
 CREATE INDEX points_ip ON points USING kdtree (v vector_ip_ops);
 SELECT mean BETWEEN 0.85 AND 0.97 AS mean FROM kdtree_recall('points_cosine', queries => 200, recall => 0.9);
 SELECT mean BETWEEN 0.8 AND 1 AS mean FROM kdtree_recall('points_ip', queries => 200, recall => 0.9);
+SELECT measured FROM kdtree_recall('points_cosine', ARRAY[(SELECT v FROM points LIMIT 1), (SELECT v - v FROM points LIMIT 1)]);
 CREATE TABLE small (v vector(3));
 CREATE INDEX small_v ON small USING kdtree (v);
 SELECT * FROM kdtree_recall('small_v');
