@@ -19,4 +19,6 @@ extern "C-unwind" fn _PG_init() {
     instruction_set::register();
     am::options::register();
     am::in_lists::register();
+    am::pgvector::options::register();
+    am::pgvector::settings::define_if_ours();
 }

@@ -11,6 +11,8 @@ pub enum Error {
     Recycled(String),
     /// A page is of another version of the format than [`crate::layout::FORMAT_VERSION`].
     Version(u16),
+    /// A page is of another kind of index, of this name.
+    Foreign(&'static str),
     /// The caller asked for the operation to stop.
     Cancelled,
     /// A size exceeds what the format can hold.
@@ -45,6 +47,7 @@ impl fmt::Display for Error {
                 "page has format version {version}, this library reads version {}",
                 crate::layout::FORMAT_VERSION
             ),
+            Error::Foreign(name) => write!(f, "page is one of pgvector's access method {name}"),
             Error::Cancelled => write!(f, "cancelled"),
             Error::TooLarge(what) => write!(f, "{what}"),
             Error::OutOfMemory(bytes) => write!(f, "out of memory: {bytes} bytes were wanted"),

@@ -2,12 +2,10 @@
 
 use pgrx::{pg_sys, PgSqlErrorCode};
 
+use super::is_kdtree_routine;
 use crate::pg::index::{Lock, OpenIndex};
 use crate::pg::report::in_recovery;
 use crate::types::error::{raise, raise_with_detail, raise_with_hint};
-
-/// Name of the access method.
-const METHOD: &std::ffi::CStr = c"kdtree";
 
 /// Who may call a function.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,8 +62,6 @@ pub fn check_privilege(function: &str, index: pg_sys::Oid, who: Who) {
 }
 
 fn check_is_ours(open: &OpenIndex) {
-    // SAFETY: a catalog lookup.
-    let method = unsafe { pg_sys::get_am_oid(METHOD.as_ptr(), true) };
     if open.is_partitioned_index() {
         raise_with_hint(
             PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
@@ -73,7 +69,7 @@ fn check_is_ours(open: &OpenIndex) {
             "Call the function for the indexes of its partitions.",
         );
     }
-    if !open.is_index_of(method) {
+    if !open.index().routine().is_some_and(is_kdtree_routine) {
         raise(
             PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
             format!("\"{}\" is not a kdtree index", open.index().name()),

@@ -36,6 +36,19 @@ pub unsafe extern "C-unwind" fn build(
     index_info: *mut pg_sys::IndexInfo,
 ) -> *mut pg_sys::IndexBuildResult {
     // SAFETY: as the caller promises.
+    unsafe { build_index(heap, index, index_info) }
+}
+
+/// Builds an index.
+///
+/// # Safety
+/// As for `ambuild`.
+pub unsafe fn build_index(
+    heap: pg_sys::Relation,
+    index: pg_sys::Relation,
+    index_info: *mut pg_sys::IndexInfo,
+) -> *mut pg_sys::IndexBuildResult {
+    // SAFETY: as the caller promises.
     let mut state = Build::begin(unsafe { Index::from_raw(index) });
     Phase::ScanningTable.enter();
     // SAFETY: relations and index_info belong together; `state` outlives the call and is used by nobody else meanwhile.

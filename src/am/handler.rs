@@ -1,12 +1,25 @@
 //! The access method's description of itself.
 
 use pgrx::prelude::*;
-use pgrx::{pg_sys, Internal, PgBox};
+use pgrx::{pg_sys, AllocatedByRust, Internal, PgBox};
 
 use super::{build, cost, insert, opclass, options, progress, scan, vacuum, validate};
 
 #[pg_extern(sql = false)]
 fn kdtree_handler(_fcinfo: pg_sys::FunctionCallInfo) -> Internal {
+    finish(routine())
+}
+
+/// Hands a description to Postgres.
+pub fn finish(am: Routine) -> Internal {
+    Internal::from(Some(am.into_pg_boxed().into_pg().into()))
+}
+
+/// A description of an access method.
+pub type Routine = PgBox<pg_sys::IndexAmRoutine, AllocatedByRust>;
+
+/// What this access method is. Those that go by other names ([`super::pgvector`]) differ in a few fields.
+pub fn routine() -> Routine {
     // SAFETY: allocates a node of the size that belongs to the tag.
     let mut am = unsafe { PgBox::<pg_sys::IndexAmRoutine>::alloc_node(pg_sys::NodeTag::T_IndexAmRoutine) };
     am.amstrategies = opclass::LAST_STRATEGY;
@@ -37,5 +50,5 @@ fn kdtree_handler(_fcinfo: pg_sys::FunctionCallInfo) -> Internal {
     am.amgettuple = Some(scan::next);
     am.amgetbitmap = Some(scan::bitmap);
     am.amendscan = Some(scan::end);
-    Internal::from(Some(am.into_pg_boxed().into_pg().into()))
+    am
 }

@@ -7,6 +7,7 @@
 //! - [`scan`]: ORDER BY and [`within`] a distance; [`attributes`], [`filter`], [`in_lists`]: rows that meet conditions; [`segments`]: reading what was built; [`history`], [`open_scans`]: what scans did and which there are
 //! - [`vacuum`], [`lists`], [`space`]: removing rows, rewriting lists, pages for new contents
 //! - [`meta`]: the metapage, and why all this can go on at once
+//! - [`pgvector`]: the same access method under the names `hnsw` and `ivfflat`
 //! - [`cost`]: for the planner; [`inspect`], [`check`](mod@check): for people; [`access`]: opening an index for a function
 //!
 //! Everything that is not about Postgres is in the crate `bkd`.
@@ -30,6 +31,7 @@ mod meta;
 mod opclass;
 mod open_scans;
 pub mod options;
+pub mod pgvector;
 mod progress;
 mod rebuild;
 mod recall;
@@ -42,8 +44,29 @@ mod validate;
 mod within;
 mod write;
 
-/// Whether an index in the planner's eyes is one of ours.
-fn is_kdtree(index: &pgrx::pg_sys::IndexOptInfo) -> bool {
-    let ours = cost::estimate as *const ();
-    index.amcostestimate.is_some_and(|estimate| std::ptr::eq(estimate as *const (), ours))
+use pgrx::pg_sys;
+
+use crate::pg::index::Index;
+
+/// Whether an index in the planner's eyes is one of ours, whatever the name of its access method.
+fn is_kdtree(index: &pg_sys::IndexOptInfo) -> bool {
+    index.amcostestimate.is_some_and(|function| is_ours(function as *const ()))
+}
+
+/// The same of what an open index has of its access method.
+fn is_kdtree_routine(routine: &pg_sys::IndexAmRoutine) -> bool {
+    routine.amcostestimate.is_some_and(|function| is_ours(function as *const ()))
+}
+
+fn is_ours(estimate: *const ()) -> bool {
+    std::ptr::eq(estimate, cost::estimate as *const ())
+}
+
+/// Whether an index was made `USING kdtree`, so that it has our own options and operator classes, and not those of [`pgvector`].
+fn is_named_kdtree(index: Index) -> bool {
+    let ours = options::options as *const ();
+    index
+        .routine()
+        .and_then(|routine| routine.amoptions)
+        .is_some_and(|function| std::ptr::eq(function as *const (), ours))
 }

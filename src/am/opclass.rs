@@ -1,5 +1,6 @@
 //! What an operator class orders by: its support function says so, and `amvalidate` checks that it fits. Operator classes for
-//! attributes have no support function: what becomes of a value follows from its type ([`super::attributes`]).
+//! attributes have no support function: what becomes of a value follows from its type ([`super::attributes`]). Those of pgvector's access
+//! methods are pgvector's own ([`super::pgvector`]).
 //!
 //! The support functions take no arguments and return the number of a metric. The operator itself is only ever called by
 //! the executor.
@@ -8,6 +9,7 @@ use bkd::Metric;
 use pgrx::prelude::*;
 use pgrx::{pg_sys, PgSqlErrorCode};
 
+use super::{is_named_kdtree, pgvector};
 use crate::pg::index::Index;
 use crate::types::error::raise_with_hint;
 
@@ -81,22 +83,26 @@ fn kdtree_metric_ip() -> i32 {
 
 /// The metric of an index, from its operator class. An index that exists has it in its metapage too.
 pub fn metric(index: Index) -> Metric {
-    // SAFETY: the index is open; the support function takes no arguments.
-    let code = unsafe {
-        let procedure = pg_sys::index_getprocid(index.raw(), 1, METRIC_PROC);
-        if procedure == pg_sys::InvalidOid {
-            None
-        } else {
-            Some(call(procedure))
-        }
-    };
-    code.and_then(from_code).unwrap_or_else(|| {
+    let metric = if is_named_kdtree(index) { named_metric(index) } else { pgvector::metric(index) };
+    metric.unwrap_or_else(|| {
         raise_with_hint(
             PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
             format!("the operator class of index \"{}\" does not name a metric", index.name()),
             "The first column of a kdtree index is the vector; columns to filter by follow.",
         )
     })
+}
+
+fn named_metric(index: Index) -> Option<Metric> {
+    // SAFETY: the index is open; the support function takes no arguments.
+    unsafe {
+        let procedure = pg_sys::index_getprocid(index.raw(), 1, METRIC_PROC);
+        if procedure == pg_sys::InvalidOid {
+            None
+        } else {
+            metric_of(procedure)
+        }
+    }
 }
 
 /// The metric that a support function names, if any.

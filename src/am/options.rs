@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use pgrx::prelude::*;
 use pgrx::{pg_sys, GucContext, GucFlags, GucRegistry, GucSetting, PgSqlErrorCode};
 
+use super::is_named_kdtree;
 use crate::pg::index::Index;
 use crate::types::error::{raise, raise_with_detail};
 
@@ -106,11 +107,6 @@ pub fn register() {
 /// Called by Postgres with an array of options, or 0.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn options(reloptions: pg_sys::Datum, validate: bool) -> *mut pg_sys::bytea {
-    let integer = |name: &'static CStr, offset: usize| pg_sys::relopt_parse_elt {
-        optname: name.as_ptr(),
-        opttype: pg_sys::relopt_type::RELOPT_TYPE_INT,
-        offset: offset as i32,
-    };
     let real = |name, offset| pg_sys::relopt_parse_elt {
         opttype: pg_sys::relopt_type::RELOPT_TYPE_REAL,
         ..integer(name, offset)
@@ -121,18 +117,8 @@ pub unsafe extern "C-unwind" fn options(reloptions: pg_sys::Datum, validate: boo
         real(c"recall", std::mem::offset_of!(Options, recall)),
     ];
     let kind = *KIND.get().expect("options are registered when the library is loaded");
-    // SAFETY: the elements describe `Options`, which is what build_reloptions allocates.
-    let parsed = unsafe {
-        pg_sys::build_reloptions(
-            reloptions,
-            validate,
-            kind,
-            size_of::<Options>(),
-            elements.as_ptr(),
-            elements.len() as i32,
-        )
-        .cast::<Options>()
-    };
+    // SAFETY: as the caller promises; the elements describe `Options`.
+    let parsed = unsafe { parse::<Options>(reloptions, validate, kind, &elements) };
     if validate {
         // SAFETY: either null or just allocated.
         if let Some(options) = unsafe { parsed.as_ref() } {
@@ -140,6 +126,39 @@ pub unsafe extern "C-unwind" fn options(reloptions: pg_sys::Datum, validate: boo
         }
     }
     parsed.cast()
+}
+
+/// A field of a structure of options.
+pub fn integer(name: &'static CStr, offset: usize) -> pg_sys::relopt_parse_elt {
+    pg_sys::relopt_parse_elt {
+        optname: name.as_ptr(),
+        opttype: pg_sys::relopt_type::RELOPT_TYPE_INT,
+        offset: offset as i32,
+    }
+}
+
+/// Parses options into a structure that begins with a varlena header; null if there are none.
+///
+/// # Safety
+/// `reloptions` is an array of options, or 0; the elements are fields of `T`.
+pub unsafe fn parse<T>(
+    reloptions: pg_sys::Datum,
+    validate: bool,
+    kind: pg_sys::relopt_kind::Type,
+    elements: &[pg_sys::relopt_parse_elt],
+) -> *mut T {
+    // SAFETY: as the caller promises; the result is as large as a `T`.
+    unsafe {
+        pg_sys::build_reloptions(
+            reloptions,
+            validate,
+            kind,
+            size_of::<T>(),
+            elements.as_ptr(),
+            elements.len() as i32,
+        )
+        .cast()
+    }
 }
 
 /// The range has a hole, which Postgres' own check cannot express.
@@ -153,7 +172,11 @@ fn check_leaf_size(leaf_size: i32) {
     }
 }
 
+/// The options of an index, if it has any of ours.
 fn of(index: &Index) -> Option<&Options> {
+    if !is_named_kdtree(*index) {
+        return None;
+    }
     // SAFETY: null, or what `options` returned; it lives with the open relation.
     unsafe { index.options().cast::<Options>().as_ref() }
 }

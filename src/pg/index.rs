@@ -8,6 +8,15 @@ use pgrx::pg_sys;
 /// Postgres' `InvalidSubTransactionId`.
 const NO_SUBTRANSACTION: pg_sys::SubTransactionId = 0;
 
+/// What the bindings leave out.
+mod unguarded {
+    use pgrx::pg_sys;
+
+    unsafe extern "C-unwind" {
+        pub fn get_partition_ancestors(relation: pg_sys::Oid) -> *mut pg_sys::List;
+    }
+}
+
 /// Identifies the file of a relation. TRUNCATE, REINDEX and so on give a relation a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileId {
@@ -122,6 +131,13 @@ impl Index {
         unsafe { *self.data().rd_opcintype.add(column) }
     }
 
+    /// The operator family of a column, counting from 0.
+    pub fn column_family(self, column: usize) -> pg_sys::Oid {
+        assert!(column < self.columns());
+        // SAFETY: an open index has an array of these for its columns.
+        unsafe { *self.data().rd_opfamily.add(column) }
+    }
+
     /// The collation of a column, counting from 0.
     #[inline]
     pub fn column_collation(self, column: usize) -> pg_sys::Oid {
@@ -130,9 +146,32 @@ impl Index {
         unsafe { *self.data().rd_indcollation.add(column) }
     }
 
+    /// The description of the access method, if the relation is an index with storage.
+    pub fn routine(&self) -> Option<&pg_sys::IndexAmRoutine> {
+        if self.class().relkind as u8 != pg_sys::RELKIND_INDEX {
+            return None;
+        }
+        // SAFETY: an open index has it.
+        unsafe { self.data().rd_indam.as_ref() }
+    }
+
     /// The parsed `WITH` options, or null if there are none.
     pub fn options(self) -> *const pg_sys::bytea {
         self.data().rd_options
+    }
+
+    /// If this is the index of a partition: the index of the whole table that it is a part of.
+    pub fn partition_root(self) -> Option<pg_sys::Oid> {
+        if !self.class().relispartition {
+            return None;
+        }
+        // SAFETY: the call returns a list of OIDs, the root last, and nothing that a longjmp could leave undone.
+        unsafe {
+            let ancestors =
+                pg_sys::ffi::pg_guard_ffi_boundary(|| unguarded::get_partition_ancestors(self.oid()))
+                    .as_ref()?;
+            ancestors.length.checked_sub(1).map(|last| pg_sys::list_nth_oid(ancestors, last))
+        }
     }
 
     /// Counts a page that was found in its buffer without Postgres' own counting (`pgstat_count_buffer_read` and `_hit`).
@@ -158,6 +197,15 @@ impl Index {
             (*(*self.relation).pgstat_info).t_counts.t_numscans += 1;
         }
     }
+}
+
+/// The name of a relation without schema, for messages.
+pub fn relation_name(oid: pg_sys::Oid) -> String {
+    // SAFETY: the result is null or a NUL-terminated string in the current memory context.
+    let name = unsafe { pg_sys::get_rel_name(oid) };
+    assert!(!name.is_null(), "relation {} is gone", oid.to_u32());
+    // SAFETY: as above.
+    unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned()
 }
 
 /// The end of an index's file, asked for as rarely as possible: block numbers come from pages, which may be damaged.
@@ -230,12 +278,6 @@ impl OpenIndex {
     /// The relation; not to be used after this is dropped.
     pub fn index(&self) -> Index {
         self.index
-    }
-
-    /// Whether the relation is an index, with storage, of this access method.
-    pub fn is_index_of(&self, method: pg_sys::Oid) -> bool {
-        let class = self.index.class();
-        class.relkind as u8 == pg_sys::RELKIND_INDEX && class.relam == method
     }
 
     /// Whether the relation is the index of a partitioned table, which has no storage.

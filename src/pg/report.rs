@@ -61,6 +61,12 @@ fn raise_engine_error(index: Index, error: Error) -> ! {
             error.to_string(),
             "Please REINDEX it, or install the version that built it.",
         ),
+        Error::Foreign(_) => raise_with_hint(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("index \"{name}\" was built by pgvector"),
+            error.to_string(),
+            "Please REINDEX it.",
+        ),
         Error::TooLarge(what) => crate::types::error::raise_with_detail(
             PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             format!("index \"{name}\" cannot hold this"),

@@ -7,7 +7,7 @@
 /// took 13 of 49 ns a row of three dimensions.
 macro_rules! distance_function {
     ($(#[$doc:meta])* $name:ident, $value:ident, $distance:expr) => {
-        mod $name {
+        pub mod $name {
             use super::*;
             use pgrx::{pg_guard, pg_sys};
 

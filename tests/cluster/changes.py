@@ -10,6 +10,7 @@ import numpy
 import psycopg
 from numpy.random import Generator
 
+from oracle import IS_OURS
 from vectors import Source
 
 LABELS = 10
@@ -160,7 +161,7 @@ class Items:
         """Seals and merges all indexes of the table, and of its partitions."""
         indexes = self.connection.execute(
             "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
-            "JOIN pg_am ON pg_am.oid = relam WHERE amname = 'kdtree' AND relkind = 'i' AND indrelid IN "
+            f"JOIN pg_am ON pg_am.oid = relam WHERE {IS_OURS} AND relkind = 'i' AND indrelid IN "
             "(SELECT 'items'::regclass UNION SELECT relid FROM pg_partition_tree('items')) ORDER BY 1"
         ).fetchall()
         for (index,) in reversed(indexes) if backwards else indexes:

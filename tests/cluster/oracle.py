@@ -193,6 +193,10 @@ def compare_size(connection: psycopg.Connection, *indexes: str) -> None:
         time.sleep(0.1)
 
 
+# Of pg_am: kdtree, by whatever name. (Where pgvector is installed, hnsw and ivfflat are not ours.)
+IS_OURS = "amhandler IN (SELECT oid FROM pg_proc WHERE probin = '$libdir/kdvector')"
+
+
 def compare_all(
     connection: psycopg.Connection,
     target: numpy.ndarray,
@@ -203,7 +207,7 @@ def compare_all(
     query = (
         "SELECT c.relname, opcname FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
         "JOIN pg_am ON pg_am.oid = relam JOIN pg_opclass o ON o.oid = indclass[0] "
-        "WHERE amname = 'kdtree' AND indisvalid AND indpred IS NULL AND indrelid = %s::regclass"
+        f"WHERE {IS_OURS} AND indisvalid AND indpred IS NULL AND indrelid = %s::regclass"
     )
     names = []
     for index, opclass in connection.execute(query, (table,)).fetchall():
@@ -221,7 +225,7 @@ def verify(connection: psycopg.Connection, *indexes: str) -> None:
     """
     query = (
         "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class c ON c.oid = indexrelid "
-        "JOIN pg_am ON pg_am.oid = relam WHERE amname = 'kdtree' AND relkind = 'i' AND indisvalid "
+        f"JOIN pg_am ON pg_am.oid = relam WHERE {IS_OURS} AND relkind = 'i' AND indisvalid "
         "AND NOT pg_is_other_temp_schema(relnamespace)"
     )
     for index in indexes or [name for (name,) in connection.execute(query)]:

@@ -57,6 +57,58 @@ CASTS = (
 )
 
 
+VECTOR_CLASSES = ("vector_l2_ops", "vector_ip_ops", "vector_cosine_ops")
+INDEX_OPTIONS = {
+    "hnsw (v vector_l2_ops)": {
+        "m": (1, 2, 16, 32, 33, 100, 101, "'x'"),
+        "ef_construction": (3, 4, 31, 32, 1000, 1001),
+        "lists": (1,),
+        "m = 100, ef_construction": (199, 200),
+    },
+    "ivfflat (v)": {"lists": (0, 1, 32769, "'x'"), "m": (2,)},
+}
+
+# What follows USING in CREATE INDEX.
+INDEXES = [f"{method} (v {opclass})" for method in ("hnsw", "ivfflat") for opclass in VECTOR_CLASSES]
+INDEXES += [
+    f"{index} WITH ({option} = {value})"
+    for index, options in INDEX_OPTIONS.items()
+    for option, values in options.items()
+    for value in values
+]
+INDEXES += [f"hnsw ({column})" for column in "vhbsi"] + [f"ivfflat ({column})" for column in "vhbsi"]
+INDEXES += [
+    "hnsw (v vector_ops)",
+    "hnsw (i vector_l2_ops)",
+    "ivfflat (v vector_l1_ops)",
+    "ivfflat (b bit_jaccard_ops)",
+    "ivfflat (s sparsevec_l2_ops)",
+    "hnsw (v vector_l2_ops, i)",
+    "ivfflat (v, i)",
+    "hnsw (v vector_l2_ops) INCLUDE (i)",
+    "hnsw (v vector_l2_ops DESC)",
+    "hnsw (v vector_l2_ops NULLS FIRST)",
+    "ivfflat (v ASC)",
+    "hnsw (((v + v)::vector(3)) vector_l2_ops) WHERE i > 1",
+]
+
+SETTINGS = [
+    (setting, value)
+    for setting, values in (
+        ("hnsw.ef_search", (0, 1, 1000, 1001, "x")),
+        ("hnsw.iterative_scan", ("off", "on", "relaxed_order", "strict_order", "x")),
+        ("hnsw.max_scan_tuples", (0, 1, 2147483647, 2147483648)),
+        ("hnsw.scan_mem_multiplier", (0.9, 1, 1.5, 1000, 1001)),
+        ("ivfflat.probes", (0, 1, 32768, 32769)),
+        ("ivfflat.iterative_scan", ("off", "relaxed_order", "strict_order")),
+        ("ivfflat.max_probes", (0, 1, 32768, 32769)),
+        ("hnsw.nonsense", (1,)),
+        ("ivfflat.nonsense", (1,)),
+    )
+    for value in values
+]
+
+
 def literals(text: str) -> list[str]:
     return [literal for line in text.strip("\n").split("\n") for literal in line.split(" | ")]
 
@@ -166,4 +218,37 @@ def statements() -> list[str]:
         "ALTER TABLE t ALTER v TYPE halfvec(2), ALTER h TYPE sparsevec(2), ALTER s TYPE vector(2)",
         "TABLE t",
     ]
+    # Access methods. What they answer is not compared: pgvector's is approximate.
+    found += [
+        "CREATE TEMP TABLE i (v vector(3), h halfvec(3), b bit(3), s sparsevec(3), i int)",
+        "INSERT INTO i SELECT ARRAY[i, 1, 1], ARRAY[i, 1, 1], B'101', ARRAY[i, 1, 1], i "
+        "FROM generate_series(1, 9) i",
+    ]
+    for setting, value in SETTINGS:
+        found += [f"SET {setting} = '{value}'", f"SHOW {setting}", f"RESET {setting}"]
+    for index in INDEXES:
+        found += [
+            f"CREATE INDEX x ON i USING {index}",
+            "REINDEX INDEX x",
+            "SELECT reloptions FROM pg_class WHERE relname = 'x'",
+            "DROP INDEX x",
+        ]
+    found.append("CREATE UNIQUE INDEX x ON i USING hnsw (v vector_l2_ops)")
+    found.append("SET enable_seqscan = off")
+    for method, opclass, operator in (
+        ("hnsw", "vector_l2_ops", "<->"),
+        ("ivfflat", "vector_cosine_ops", "<=>"),
+    ):
+        found += [
+            f"CREATE INDEX x ON i USING {method} (v {opclass})",
+            f"EXPLAIN (COSTS OFF) SELECT i FROM i ORDER BY v {operator} '[1,2,3]' LIMIT 3",
+            f"EXPLAIN (COSTS OFF) SELECT i FROM i WHERE i > 3 ORDER BY v {operator} '[1,2,3]' LIMIT 3",
+            "ALTER INDEX x SET (m = 33)",
+            "ALTER INDEX x SET (lists = 0)",
+            "ALTER INDEX x SET (lists = 32768)",
+            "ALTER INDEX x SET (lists = 1)",
+            "REINDEX INDEX x",
+            "DROP INDEX x",
+        ]
+    found.append("SELECT amhandler, amtype FROM pg_am WHERE amname IN ('hnsw', 'ivfflat') ORDER BY 1")
     return found

@@ -41,6 +41,9 @@ pub const NO_BLOCK: u32 = u32::MAX;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"kdtr");
 
+/// What stands there in the metapages of pgvector's access methods. We serve indexes of these names, and may meet one that pgvector built.
+const FOREIGN: [(u32, &str); 2] = [(0xa953_a953, "hnsw"), (0x014f_f1a7, "ivfflat")];
+
 /// Where the header's checksum lies. It has been there since version 2 and stays there, so that an unknown version and a
 /// damaged version number can be told apart.
 const HEADER_CHECKSUM: Range<usize> = PAYLOAD_OFFSET - 4..PAYLOAD_OFFSET;
@@ -131,7 +134,7 @@ impl PageHeader {
     ///
     /// # Errors
     /// [`Error::Corrupt`] if the page is not one of ours, a checksum is wrong, or the header contradicts itself;
-    /// [`Error::Version`] if it is of another format version.
+    /// [`Error::Version`] if it is of another format version, [`Error::Foreign`] if it is pgvector's.
     pub fn read(page: &[u8; PAGE_SIZE]) -> Result<Self> {
         let header = Self::read_alone(page)?;
         if header.checksum != crc32fast::hash(&payload(page)[..header.used as usize]) {
@@ -148,7 +151,10 @@ impl PageHeader {
         let header = &page[HEADER_OFFSET..PAYLOAD_OFFSET];
         let u32_at = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes"));
         if u32_at(0) != MAGIC {
-            return Err(Error::corrupt("page is not a kdtree page"));
+            return Err(match FOREIGN.iter().find(|(magic, _)| *magic == u32_at(0)) {
+                Some((_, name)) => Error::Foreign(name),
+                None => Error::corrupt("page is not a kdtree page"),
+            });
         }
         let version = u16::from_le_bytes([header[4], header[5]]);
         let is_checksum_right = page[HEADER_CHECKSUM] == header_checksum(page).to_le_bytes();

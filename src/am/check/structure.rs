@@ -63,7 +63,7 @@ fn check_meta(index: Index, findings: &mut Findings) -> Option<Meta> {
     let meta = match meta::parse(&page) {
         Ok(meta) => meta,
         // Nothing is wrong with it, we cannot read it.
-        Err(error @ bkd::Error::Version(_)) => Err(error).or_raise(index),
+        Err(error @ (bkd::Error::Version(_) | bkd::Error::Foreign(_))) => Err(error).or_raise(index),
         Err(error) => {
             findings.add_error(Some(meta::BLOCK), error);
             return None;

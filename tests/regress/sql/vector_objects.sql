@@ -10,9 +10,9 @@ CREATE TEMP VIEW members AS
 SELECT type, identity FROM members WHERE obj_description(objid, classid::regclass::name) IS NULL;
 SELECT type, identity FROM members ORDER BY type COLLATE "C", identity COLLATE "C";
 
--- all functions are immutable, strict, parallel safe, and in C
-SELECT oid::regprocedure FROM pg_proc JOIN members ON oid = objid AND classid = 'pg_proc'::regclass
-  WHERE prokind = 'f' AND (provolatile, proisstrict, proparallel) <> ('i', true, 's');
+-- all functions are immutable, strict, parallel safe, and in C, but for those of access methods
+SELECT oid::regprocedure, prorettype::regtype FROM pg_proc JOIN members ON oid = objid AND classid = 'pg_proc'::regclass
+  WHERE prokind = 'f' AND (provolatile, proisstrict, proparallel) <> ('i', true, 's') ORDER BY proname COLLATE "C";
 SELECT oid::regprocedure, aggtransfn, aggcombinefn, aggfinalfn, aggtranstype::regtype, agginitval, proparallel
   FROM pg_aggregate JOIN pg_proc ON oid = aggfnoid JOIN members ON oid = objid AND classid = 'pg_proc'::regclass ORDER BY 1;
 
@@ -31,6 +31,12 @@ SELECT typname, typlen, typbyval, typalign, typstorage, typinput, typoutput, typ
   FROM pg_type WHERE typname IN ('vector', 'halfvec', 'sparsevec') ORDER BY typname;
 SELECT extversion, extrelocatable FROM pg_extension WHERE extname = 'vector';
 SELECT trusted, relocatable, superuser FROM pg_available_extension_versions WHERE name = 'vector' AND version = '0.8.6';
+
+-- operator classes of the access methods: operator, support functions
+SELECT amname, opcname, opcdefault, opcintype::regtype, amvalidate(c.oid), amopopr::regoperator, amoppurpose,
+  (SELECT array_agg(amprocnum || ' ' || amproc::regproc ORDER BY amprocnum) FROM pg_amproc WHERE amprocfamily = opcfamily)
+  FROM pg_opclass c JOIN members ON c.oid = objid AND classid = 'pg_opclass'::regclass JOIN pg_am a ON a.oid = opcmethod
+  JOIN pg_amop ON amopfamily = opcfamily WHERE amname <> 'btree' ORDER BY amname, opcname COLLATE "C";
 
 -- shared and operator class checks of Postgres itself
 SELECT opcname, amvalidate(oid) FROM pg_opclass WHERE opcname IN ('vector_ops', 'halfvec_ops', 'sparsevec_ops') AND opcmethod = (SELECT oid FROM pg_am WHERE amname = 'btree') ORDER BY opcname;

@@ -1,0 +1,65 @@
+//! What an operator class of `hnsw` or `ivfflat` orders by.
+//!
+//! Their rows in the catalogs are pgvector's to the last support function, so that a database of pgvector's can go over to this library
+//! as it is. So they have no support function of ours that names a metric; the distance operator's own function does.
+
+use std::ffi::CStr;
+
+use bkd::Metric;
+use pgrx::prelude::*;
+use pgrx::{pg_sys, PgSqlErrorCode};
+
+use crate::am::opclass::{family_operators, DISTANCE_STRATEGY};
+use crate::pg::index::Index;
+use crate::types::vector::distances as vector;
+
+/// The metric of an index of `hnsw` or `ivfflat`, if its operator is a distance that is served.
+pub fn metric(index: Index) -> Option<Metric> {
+    metric_of_family(index.column_family(0), index.column_type(0))
+}
+
+fn metric_of_family(family: pg_sys::Oid, input: pg_sys::Oid) -> Option<Metric> {
+    let orders = |operator: &&pg_sys::FormData_pg_amop| {
+        operator.amopstrategy == DISTANCE_STRATEGY as i16
+            && (operator.amoplefttype, operator.amoprighttype) == (input, input)
+    };
+    let operators = family_operators(family);
+    let operator = operators.iter().find(orders)?.amopopr;
+    // SAFETY: catalog lookups; loading a function of SQL's is what calling it would do.
+    let function = unsafe {
+        let mut info = pg_sys::FmgrInfo::default();
+        pg_sys::fmgr_info(pg_sys::get_opcode(operator), &mut info);
+        info.fn_addr? as *const ()
+    };
+    let distances = [
+        (vector::l2_distance::call as *const (), Metric::L2),
+        (vector::vector_negative_inner_product::call as *const (), Metric::InnerProduct),
+        (vector::cosine_distance::call as *const (), Metric::Cosine),
+    ];
+    distances.into_iter().find(|&(distance, _)| std::ptr::eq(distance, function)).map(|(_, metric)| metric)
+}
+
+/// `amvalidate`: an operator class orders by one of our distances. Its support functions are pgvector's, and not used.
+///
+/// # Safety
+/// Called by Postgres.
+#[pg_guard]
+pub unsafe extern "C-unwind" fn validate(opclass: pg_sys::Oid) -> bool {
+    // SAFETY: catalog lookups.
+    let (family, input) =
+        unsafe { (pg_sys::get_opclass_family(opclass), pg_sys::get_opclass_input_type(opclass)) };
+    let is_served = metric_of_family(family, input).is_some();
+    if !is_served {
+        // SAFETY: returns a NUL-terminated string in the current memory context.
+        let name = unsafe { CStr::from_ptr(pg_sys::generate_opclass_name(opclass)) };
+        ereport!(
+            PgLogLevel::INFO,
+            PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
+            format!(
+                "operator class \"{}\" does not order by a distance that is served",
+                name.to_string_lossy()
+            )
+        );
+    }
+    is_served
+}
