@@ -20,6 +20,7 @@ fn main() {
     let metric = match arguments[3].as_str() {
         "cosine" => Metric::Cosine,
         "ip" => Metric::InnerProduct,
+        "l1" => Metric::L1,
         _ => Metric::L2,
     };
     let parts: usize = arguments.get(4).map_or(1, |parts| parts.parse().expect("a number of segments"));
@@ -58,6 +59,7 @@ fn main() {
             Metric::L2 => pairs.map(|(q, x)| (q - x).powi(2)).sum::<f64>().sqrt(),
             Metric::Cosine => pairs.map(|(q, x)| (q - x).powi(2)).sum::<f64>() / 2.0,
             Metric::InnerProduct => -pairs.map(|(q, x)| q * x).sum::<f64>(),
+            Metric::L1 => pairs.map(|(q, x)| (q - x).abs()).sum::<f64>(),
         }
     };
     for neighbours in NEIGHBOURS {

@@ -1,4 +1,4 @@
-//! How fast the engine is in memory: `cargo run --release --example speed -- [vectors] [dims] [leaf size]`.
+//! How fast the engine is in memory: `cargo run --release --example speed -- [l2|l1] [vectors] [dims] [leaf size]`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,7 +6,12 @@ use std::time::Instant;
 use bkd::{build, BuildOptions, Extent, Input, MemStore, Metric, Progress, Query, Search, Segment, Tid};
 
 fn main() {
-    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<usize>().expect("a number"));
+    let mut arguments = std::env::args().skip(1).peekable();
+    let metric = match arguments.next_if(|argument| argument.parse::<usize>().is_err()) {
+        Some(name) if name == "l1" => Metric::L1,
+        _ => Metric::L2,
+    };
+    let mut arguments = arguments.map(|argument| argument.parse::<usize>().expect("a number"));
     let count = arguments.next().unwrap_or(1_000_000);
     let dims = arguments.next().unwrap_or(64);
     let leaf_size = arguments.next();
@@ -21,15 +26,7 @@ fn main() {
 
     let started = Instant::now();
     let mut store = MemStore::new();
-    let input = Input {
-        metric: Metric::L2,
-        dims,
-        vectors: &vectors,
-        slack: None,
-        tids: &tids,
-        columns: 0,
-        keys: &[],
-    };
+    let input = Input { metric, dims, vectors: &vectors, slack: None, tids: &tids, columns: 0, keys: &[] };
     let options = BuildOptions { leaf_size, ..Default::default() };
     let mut directory = build(&input, &options, &Progress::default(), &mut store).expect("a build");
     directory.extents = vec![Extent { start: 0, blocks: store.len() as u32 }];
@@ -42,7 +39,7 @@ fn main() {
         for _ in 0..220 {
             let query: Vec<f32> = (0..dims).map(|_| random()).collect();
             let started = Instant::now();
-            let query = Query::new(Metric::L2, &query).expect("a query");
+            let query = Query::new(metric, &query).expect("a query");
             let mut search = Search::new(query, vec![(segment.clone(), &store)], Vec::new());
             for _ in 0..limit {
                 search.next(&mut || ()).expect("a row");

@@ -27,7 +27,7 @@ pub(crate) struct LeafReader {
 pub(crate) struct Claims {
     /// Squared norm of the coarse decoding from the grid's centre, at least.
     pub norm: f32,
-    /// Distance between the vector and its coarse decoding, at most.
+    /// Distance (for L1, L1 distance) between the vector and its coarse decoding, at most.
     pub coarse: f32,
     /// Distance between the vector and its fine decoding, at most.
     pub fine: f32,

@@ -24,6 +24,7 @@ pub fn export<S: PageRead>(
     let mut reader = LeafReader::new(segment);
     let mut vector = vec![0f32; segment.dims()];
     let columns = segment.columns();
+    let metric = segment.directory().metric;
     for leaf in 0..segment.leaves() {
         check();
         let tids = leaf_tids(segment, store, leaf)?;
@@ -36,12 +37,12 @@ pub fn export<S: PageRead>(
                 continue;
             }
             let claims = reader.read(segment, &mut coarse, &mut fine, ordinal)?;
-            let mut square = 0f64;
+            let mut sum = 0f64;
             for (x, decoded) in vector.iter_mut().zip(reader.decoded()) {
                 *x = decoded as f32;
-                square += decoded * decoded;
+                sum += metric.term(decoded);
             }
-            let slack = round_up(f64::from(claims.fine) + 2.0 * UNIT * square.sqrt() + 1e-40);
+            let slack = round_up(f64::from(claims.fine) + 2.0 * UNIT * metric.of_sum(sum) + 1e-40);
             each(&vector, slack, &keys[at * columns..][..columns], tid);
         }
     }

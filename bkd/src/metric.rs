@@ -12,12 +12,34 @@ pub enum Metric {
     Cosine = 2,
     /// Negative inner product, `<#>`.
     InnerProduct = 3,
+    /// Taxicab distance, `<+>`: the sum of the magnitudes of all differences.
+    L1 = 4,
 }
+
+/// All of them.
+pub(crate) const METRICS: [Metric; 4] = [Metric::L2, Metric::Cosine, Metric::InnerProduct, Metric::L1];
 
 impl Metric {
     /// The metric with this code.
     pub fn from_code(code: u8) -> Option<Self> {
-        [Metric::L2, Metric::Cosine, Metric::InnerProduct].into_iter().find(|&metric| metric as u8 == code)
+        METRICS.into_iter().find(|&metric| metric as u8 == code)
+    }
+
+    /// What a difference in one dimension adds to a sum that [`Metric::of_sum`] makes a length of.
+    pub(crate) fn term(self, difference: f64) -> f64 {
+        match self {
+            Metric::L1 => difference.abs(),
+            Metric::L2 | Metric::Cosine | Metric::InnerProduct => difference * difference,
+        }
+    }
+
+    /// The length of a vector, given the sum over its dimensions. Residuals are such lengths: for L1 sums of magnitudes, for all others
+    /// Euclidean.
+    pub(crate) fn of_sum(self, sum: f64) -> f64 {
+        match self {
+            Metric::L1 => sum,
+            Metric::L2 | Metric::Cosine | Metric::InnerProduct => sum.sqrt(),
+        }
     }
 
     /// Name for people.
@@ -26,6 +48,7 @@ impl Metric {
             Metric::L2 => "l2",
             Metric::Cosine => "cosine",
             Metric::InnerProduct => "inner product",
+            Metric::L1 => "l1",
         }
     }
 }
@@ -60,7 +83,7 @@ pub fn prepare(metric: Metric, vector: &[f32], prepared: &mut Vec<f32>) -> Place
     prepared.clear();
     match metric {
         Metric::Cosine => prepared.extend(vector.iter().map(|&x| (f64::from(x) / norm) as f32)),
-        Metric::L2 | Metric::InnerProduct => prepared.extend_from_slice(vector),
+        Metric::L2 | Metric::InnerProduct | Metric::L1 => prepared.extend_from_slice(vector),
     }
     Placement::Ranked
 }
@@ -91,7 +114,7 @@ mod tests {
     #[test]
     fn placements() {
         let mut prepared = Vec::new();
-        for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
+        for metric in METRICS {
             assert_eq!(Metric::from_code(metric as u8), Some(metric));
             assert_eq!(prepare(metric, &[3.0, 4.0], &mut prepared), Placement::Ranked);
             assert_eq!(prepared, if metric == Metric::Cosine { [0.6, 0.8] } else { [3.0, 4.0] });

@@ -1,15 +1,16 @@
 //! A query vector, and what rounding does to distances from it.
 //!
 //! Bounds live on three scales:
-//! - *raw*: a lower bound of the exact distance (L2, and cosine on normalised vectors) or of the exact negative inner
-//!   product, in real numbers;
+//! - *raw*: a lower bound of the exact distance (L2, L1, and L2 on normalised vectors for cosine) or of the exact negative
+//!   inner product, in real numbers;
 //! - *key*: a raw bound less what the SQL operator may round away, so that the operator's value is never below it. Keys
 //!   are what candidates are ordered by;
 //! - *operator*: the key on the scale of what the operator returns (for cosine half the square).
 //!
 //! The SQL operators add up d products in single precision, in an order that we do not know (pgvector's depends on how
-//! it was compiled). The relative error of such a sum of squares is at most (d + 2) u with u = 2^-24, the absolute error
-//! of an inner product at most (d + 1) u |q||x| (Higham, "Accuracy and Stability of Numerical Algorithms", 3.1).
+//! it was compiled). The relative error of such a sum of squares is at most (d + 2) u with u = 2^-24, of a sum of magnitudes
+//! (L1) (d + 1) u, the absolute error of an inner product at most (d + 1) u |q||x| (Higham, "Accuracy and Stability of
+//! Numerical Algorithms", 3.1).
 
 use crate::kernels::{Floats, Kernels};
 use crate::layout::leaf::padded;
@@ -75,7 +76,7 @@ impl Query {
     pub(crate) fn operator_bound(&self, key: f32) -> f64 {
         let key = f64::from(key);
         match self.metric {
-            Metric::L2 => key,
+            Metric::L2 | Metric::L1 => key,
             // Half the squared distance of the normalised vectors, which were rounded themselves; the operator rounds
             // a quotient of three sums that are at most one.
             Metric::Cosine => {
@@ -147,6 +148,10 @@ impl ExactKeys<'_> {
                 let raw = f64::from(self.floats.l2(self.values, prepared)).sqrt() * self.factor;
                 self.scale.key(raw as f32)
             }
+            Metric::L1 => {
+                let raw = f64::from(self.floats.l1(self.values, prepared)) * self.factor;
+                self.scale.key(raw as f32)
+            }
             Metric::InnerProduct => {
                 let norm = round_up(norm(prepared));
                 let error = self.query.sum_error() * f64::from(self.query.norm) * f64::from(norm);
@@ -160,7 +165,7 @@ impl ExactKeys<'_> {
 /// Between raw bounds and keys, for vectors of norms up to some limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
-    /// L2: keys are raw bounds times this. Inner product: unused.
+    /// Keys are raw bounds times this.
     factor: f64,
     /// What is taken away besides.
     allowance: f64,
@@ -171,7 +176,7 @@ impl Scale {
     pub(crate) fn new(query: &Query, max_norm: f32) -> Self {
         let rounding = (query.dims as f64 + 16.0) * UNIT;
         match query.metric {
-            Metric::L2 => Scale { factor: 1.0 - rounding, allowance: UNDERFLOW, distance: true },
+            Metric::L2 | Metric::L1 => Scale { factor: 1.0 - rounding, allowance: UNDERFLOW, distance: true },
             // `operator_bound` has the operator's part.
             Metric::Cosine => Scale { factor: 1.0 - 16.0 * UNIT, allowance: UNDERFLOW, distance: true },
             Metric::InnerProduct => Scale {

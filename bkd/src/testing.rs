@@ -8,7 +8,7 @@ use crate::{
     Segment, Tid,
 };
 
-pub(crate) const METRICS: [Metric; 3] = [Metric::L2, Metric::Cosine, Metric::InnerProduct];
+pub(crate) use crate::metric::METRICS;
 
 /// Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014).
 pub(crate) struct Random(pub u64);
@@ -73,8 +73,8 @@ impl Example {
         let mut vectors = Vec::with_capacity(exact.len() * dims);
         for vector in &exact {
             let moved: Vec<f32> = vector.iter().map(|x| x + slack * random.signed()).collect();
-            let square: f64 = vector.iter().zip(&moved).map(|(&a, &b)| difference(a, b).powi(2)).sum();
-            slacks.push(round_up(square.sqrt()));
+            let sum: f64 = vector.iter().zip(&moved).map(|(&a, &b)| metric.term(difference(a, b))).sum();
+            slacks.push(round_up(metric.of_sum(sum)));
             vectors.extend(moved);
         }
         let tids: Vec<Tid> = (0..exact.len()).map(|at| Tid::new(at as u32, 1)).collect();
@@ -99,7 +99,9 @@ impl Example {
     pub(crate) fn value(&self, query: &Query, vector: &[f32]) -> f64 {
         let pairs = query.values().iter().zip(vector);
         match self.metric {
-            Metric::L2 | Metric::Cosine => pairs.map(|(&q, &x)| difference(q, x).powi(2)).sum::<f64>().sqrt(),
+            Metric::L2 | Metric::Cosine | Metric::L1 => {
+                self.metric.of_sum(pairs.map(|(&q, &x)| self.metric.term(difference(q, x))).sum())
+            }
             Metric::InnerProduct => -pairs.map(|(&q, &x)| f64::from(q) * f64::from(x)).sum::<f64>(),
         }
     }
@@ -107,7 +109,7 @@ impl Example {
     /// What double precision may have lost in [`Example::value`].
     pub(crate) fn tolerance(&self, query: &Query, vector: &[f32]) -> f64 {
         let scale = match self.metric {
-            Metric::L2 | Metric::Cosine => self.value(query, vector),
+            Metric::L2 | Metric::Cosine | Metric::L1 => self.value(query, vector),
             Metric::InnerProduct => norm(query.values()) * norm(vector),
         };
         scale * self.dims as f64 * f64::EPSILON

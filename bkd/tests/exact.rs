@@ -122,6 +122,7 @@ proptest! {
                     let norm = |v: &[f32]| v.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
                     let scale = match metric {
                         Metric::L2 => norm(&query) + norm(row),
+                        Metric::L1 => (norm(&query) + norm(row)) * (row.len() as f64).sqrt(),
                         Metric::Cosine => 1.0,
                         Metric::InnerProduct => norm(&query) * norm(row),
                     };

@@ -111,7 +111,7 @@ impl Sample {
             (0..QUERIES).map(|at| (at * stride + at * 0x9e37 % stride) as u32).collect::<Vec<_>>();
         let dims = input.dims;
         let center = match (input.metric, axes) {
-            (Metric::InnerProduct, _) => vec![0.0; dims],
+            (Metric::InnerProduct | Metric::L1, _) => vec![0.0; dims],
             (_, Axes::Own) => input.vector(0).to_vec(),
             (_, Axes::Principal { center, .. }) => center.clone(),
         };
@@ -153,12 +153,16 @@ impl Sample {
                 let queries = group * PRODUCTS..(group + 1) * PRODUCTS;
                 let (taus, of_queries) = (&mut taus[queries.clone()], &self.squares[queries.clone()]);
                 for ((lane, &id), &square) in looked_at().zip(&squares) {
-                    floats.products(input.vector(id), &self.center, columns, &mut keys);
+                    match self.metric {
+                        Metric::L1 => floats.distances_l1(input.vector(id), columns, &mut keys),
+                        _ => floats.products(input.vector(id), &self.center, columns, &mut keys),
+                    }
                     let mut any = false;
                     for ((key, of_query), tau) in keys.iter_mut().zip(of_queries).zip(&*taus) {
                         *key = match self.metric {
                             Metric::InnerProduct => -*key,
                             Metric::L2 | Metric::Cosine => square + of_query - 2.0 * *key,
+                            Metric::L1 => *key,
                         };
                         any |= *key < *tau;
                     }

@@ -57,7 +57,7 @@ pub(super) fn make(
             center[axis * cells.len() + cell] = x;
         }
         spread.push(match input.metric {
-            Metric::L2 | Metric::Cosine => DISTANCE_SPREAD * variance,
+            Metric::L2 | Metric::Cosine | Metric::L1 => DISTANCE_SPREAD * variance,
             Metric::InnerProduct => PRODUCT_SPREAD * (variance / coordinates.axes.max(1) as f32).sqrt(),
         });
     }

@@ -6,7 +6,7 @@ use crate::layout::fine::FineLayout;
 use crate::layout::leaf::{padded, LeafHeader, LeafLayout, GROUP, LANES};
 use crate::layout::CHUNK;
 use crate::query::{round_up, UNIT};
-use crate::Result;
+use crate::{Metric, Result};
 
 /// A leaf, ready for the pages.
 pub(super) struct EncodedLeaf {
@@ -43,7 +43,11 @@ pub(super) fn encode_leaf(
     let mut losses: Vec<Encoded> = Vec::with_capacity(ids.len());
     for ((at, &id), record) in ids.iter().enumerate().zip(fine_records.chunks_exact_mut(record)) {
         vector[..input.dims].copy_from_slice(input.vector(id));
-        losses.push(floats.encode(&vector, &grid.low, &grid.step, &grid.inverse, &mut codes));
+        let Grid { low, step, inverse } = &grid;
+        losses.push(match input.metric {
+            Metric::L1 => floats.encode_l1(&vector, low, step, inverse, &mut codes),
+            _ => floats.encode(&vector, low, step, inverse, &mut codes),
+        });
         let (block, lane) = (at / LANES, at % LANES);
         let chunks = blocks[block * block_bytes + CHUNK..][..block_bytes - CHUNK].chunks_exact_mut(CHUNK);
         for ((chunk, fine), codes) in chunks.zip(record.chunks_exact_mut(4)).zip(codes.chunks_exact(GROUP)) {
@@ -53,9 +57,11 @@ pub(super) fn encode_leaf(
     }
 
     // Residuals get a little more than the double-precision sums may have lost.
-    let residuals = |square: fn(&Encoded) -> f64| -> Vec<f64> {
-        let residual =
-            |(loss, &id): (&Encoded, &u32)| square(loss).sqrt() * (1.0 + 1e-9) + f64::from(input.slack(id));
+    let residuals = |lost: fn(&Encoded) -> f64| -> Vec<f64> {
+        let residual = |(loss, &id): (&Encoded, &u32)| {
+            let distance = input.metric.of_sum(lost(loss));
+            distance * (1.0 + 1e-9) + f64::from(input.slack(id))
+        };
         losses.iter().zip(ids).map(residual).collect()
     };
     let coarse = Codes::above(&residuals(|loss| loss.coarse));

@@ -38,7 +38,7 @@ pub struct Input<'a> {
     pub dims: usize,
     /// `tids.len() * dims` numbers.
     pub vectors: &'a [f32],
-    /// How far each vector may be from the one that it stands for: zero (`None`) for vectors that come from rows, the
+    /// How far (for L1, in L1 distance) each vector may be from the one that it stands for: zero (`None`) for vectors that come from rows, the
     /// slack that [`crate::export()`] returned for those of other segments.
     pub slack: Option<&'a [f32]>,
     /// Row addresses of the vectors.

@@ -78,7 +78,8 @@ impl Geometry {
         Geometry { coordinates: Vec::new(), centered: Vec::new(), origin: vec![0.0; segment.dims()] }
     }
 
-    /// Measures a vector, of which only the segment's dimensions count. One that was indexed is at most `reach` away.
+    /// Measures a vector, of which only the segment's dimensions count. One that was indexed is at most `reach` away. (That is a Euclidean
+    /// distance; an L1 distance, which is never less, will do.)
     pub(super) fn measure(&mut self, segment: &Segment, vector: &[f64], reach: f64) -> Lengths {
         let vector = &vector[..segment.dims()];
         let norm = vector.iter().map(|x| x * x).sum::<f64>().sqrt();

@@ -8,7 +8,7 @@ use crate::layout::leaf::{LeafHeader, LANES};
 use crate::layout::{CHUNK, CHUNKS_PER_PAGE};
 use crate::query::UNIT;
 use crate::search::{Coarse, Fine, Stream};
-use crate::{PageRead, Result, Segment};
+use crate::{Metric, PageRead, Result, Segment};
 
 /// Looks at leaves, one after the other.
 pub(super) struct LeafCheck {
@@ -21,13 +21,13 @@ pub(super) struct LeafCheck {
     complete: bool,
 }
 
-/// Squared lengths that follow from the codes of a vector.
+/// Lengths that follow from the codes of a vector.
 struct Lengths {
-    /// Of the coarse decoding, from the grid's centre.
+    /// Of the coarse decoding, from the grid's centre; squared.
     norm: f64,
-    /// Of the centred coarse codes.
+    /// Of the centred coarse codes; squared.
     codes: f64,
-    /// Between the coarse and the fine decoding.
+    /// Between the coarse and the fine decoding; in the metric, and not squared.
     between: f64,
 }
 
@@ -142,7 +142,7 @@ impl LeafCheck {
         let (mut norm_max, mut code_norm) = (0f64, 0f64);
         for ordinal in segment.leaf_vectors(leaf) {
             let claims = self.reader.read(segment, coarse, fine, ordinal)?;
-            let lengths = self.lengths();
+            let lengths = self.lengths(segment.directory().metric);
             norm_max = norm_max.max(lengths.norm);
             code_norm = code_norm.max(lengths.codes.sqrt());
             let mut add = |problem| tally.add(problem, ordinal);
@@ -172,23 +172,23 @@ impl LeafCheck {
     }
 
     /// What follows from the codes that were read last.
-    fn lengths(&self) -> Lengths {
+    fn lengths(&self, metric: Metric) -> Lengths {
         let (mut norm, mut codes, mut between) = (0.0, 0.0, 0.0);
         for (&code, &step) in self.reader.codes.iter().zip(&self.reader.step) {
             let (high, low) = (f64::from(code >> 4) - 7.5, f64::from(code & 15) - 7.5);
             let step = f64::from(step);
             norm += (16.0 * step * high).powi(2);
             codes += high * high;
-            between += (step * low).powi(2);
+            between += metric.term(step * low);
         }
-        Lengths { norm, codes, between }
+        Lengths { norm, codes, between: metric.of_sum(between) }
     }
 
     /// What is stored with a vector against what follows from its codes.
     fn compare(&self, claims: &Claims, lengths: &Lengths) -> impl Iterator<Item = &'static str> {
         let [norm, coarse, fine] = [claims.norm, claims.coarse, claims.fine].map(f64::from);
         let header = &self.reader.header;
-        let (largest, between) = (lengths.norm, lengths.between.sqrt());
+        let (largest, between) = (lengths.norm, lengths.between);
         // One step of the scale is lost by rounding to it, and something by computing on it in single precision.
         let smallest = largest * (1.0 - 8.0 * UNIT - DOUBLE) - f64::from(header.norm_step);
         let nearest = (between - fine) * (1.0 - DOUBLE) - DOUBLE * fine;

@@ -63,15 +63,16 @@ impl<S: PageRead> RowCheck<S> {
 
         self.vector.clear();
         self.vector.extend(prepared.iter().map(|&x| f64::from(x)));
+        let metric = segment.directory().metric;
         let (mut from_coarse, mut from_fine) = (0.0, 0.0);
         let grid = self.reader.low.iter().zip(&self.reader.step);
         for (x, ((&low, &step), &code)) in self.vector.iter().zip(grid.zip(&self.reader.codes)) {
             let (from_low, step) = (x - f64::from(low), f64::from(step));
-            from_coarse += (from_low - step * (f64::from(code & 0xf0) + 7.5)).powi(2);
-            from_fine += (from_low - step * f64::from(code)).powi(2);
+            from_coarse += metric.term(from_low - step * (f64::from(code & 0xf0) + 7.5));
+            from_fine += metric.term(from_low - step * f64::from(code));
         }
         let within =
-            |square: f64, residual: f32| square.sqrt() <= f64::from(residual) * (1.0 + DOUBLE) + TINY;
+            |sum: f64, residual: f32| metric.of_sum(sum) <= f64::from(residual) * (1.0 + DOUBLE) + TINY;
         if !within(from_fine, claims.fine) {
             return Ok(Some("is farther from its fine code than the residual says"));
         }

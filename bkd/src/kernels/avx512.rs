@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Dots, Survivors, Threshold};
+use super::{CodedQuery, Sums, Survivors, Threshold};
 use crate::layout::CHUNK;
 
 /// See [`super::Kernels::scan`].
@@ -13,7 +13,7 @@ use crate::layout::CHUNK;
 pub unsafe fn scan(
     blocks: &[u8],
     groups: usize,
-    weights: &[i8],
+    query: CodedQuery<'_>,
     by: &Threshold,
     survivors: &mut [Survivors],
 ) {
@@ -27,17 +27,16 @@ pub unsafe fn scan(
     let square = _mm512_set1_ps(by.square);
     let mut block = blocks.as_ptr();
     for survivors in survivors {
-        // SAFETY: `block` starts one of `survivors.len()` blocks of `1 + groups` chunks, and there are `groups` * 8 weights.
-        let (dots, header) = unsafe {
-            (block_dots(block.add(CHUNK), groups, weights.as_ptr()), _mm512_loadu_si512(block.cast()))
-        };
+        // SAFETY: `block` starts one of `survivors.len()` blocks of `1 + groups` chunks, and the query has as many groups.
+        let (sums, header) =
+            unsafe { (block_sums(block.add(CHUNK), groups, query), _mm512_loadu_si512(block.cast())) };
         let norm = _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(header)));
         let residual = _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64::<1>(header)));
         // Separate multiplications and additions, in the order of the portable form: the same bits.
         let norm = _mm512_add_ps(norm_base, _mm512_mul_ps(norm_step, norm));
         let residual = _mm512_add_ps(residual_base, _mm512_mul_ps(residual_step, residual));
         let value =
-            _mm512_sub_ps(_mm512_add_ps(constant, norm), _mm512_mul_ps(scale, _mm512_cvtepi32_ps(dots)));
+            _mm512_sub_ps(_mm512_add_ps(constant, norm), _mm512_mul_ps(scale, _mm512_cvtepi32_ps(sums)));
         let reach = _mm512_add_ps(tau, residual);
         let limit = if by.squared {
             let square = _mm512_mul_ps(square, _mm512_mul_ps(residual, residual));
@@ -51,27 +50,55 @@ pub unsafe fn scan(
     }
 }
 
-/// See [`super::Kernels::dots`].
+/// See [`super::Kernels::sums`].
 ///
 /// # Safety
-/// The machine must have the features named below; `chunks` has 64 bytes for every eight weights.
+/// The machine must have the features named below; `chunks` has 64 bytes for every group of the query.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-pub unsafe fn dots(chunks: &[u8], weights: &[i8], dots: &mut Dots) {
-    // SAFETY: lengths are the caller's promise; `dots` is one register wide.
+pub unsafe fn sums(chunks: &[u8], query: CodedQuery<'_>, sums: &mut Sums) {
+    // SAFETY: lengths are the caller's promise; `sums` is one register wide.
     unsafe {
-        let sums = block_dots(chunks.as_ptr(), weights.len() / 8, weights.as_ptr());
-        let before = _mm512_loadu_si512(dots.as_ptr().cast());
-        _mm512_storeu_si512(dots.as_mut_ptr().cast(), _mm512_add_epi32(before, sums));
+        let more = block_sums(chunks.as_ptr(), chunks.len() / CHUNK, query);
+        let before = _mm512_loadu_si512(sums.as_ptr().cast());
+        _mm512_storeu_si512(sums.as_mut_ptr().cast(), _mm512_add_epi32(before, more));
     }
 }
 
-/// Dot products of `groups` chunks with `groups` * 8 weights.
+/// Sums over `groups` chunks.
 ///
 /// # Safety
-/// Both pointers must be readable for that many bytes.
+/// So many chunks must be readable, and the query has so many groups.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-unsafe fn block_dots(chunks: *const u8, groups: usize, weights: *const i8) -> __m512i {
+unsafe fn block_sums(chunks: *const u8, groups: usize, query: CodedQuery<'_>) -> __m512i {
+    let weights = query.weights.as_ptr();
+    // SAFETY: the caller's promise.
+    unsafe {
+        match query.places {
+            None => products(chunks, groups, weights),
+            Some(places) => differences(chunks, groups, places.as_ptr(), weights),
+        }
+    }
+}
+
+/// Four bytes, in each of sixteen lanes.
+///
+/// # Safety
+/// They must be readable.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn four(bytes: *const i8) -> __m512i {
+    // SAFETY: the caller's promise.
+    _mm512_set1_epi32(unsafe { bytes.cast::<i32>().read_unaligned() })
+}
+
+/// Sums of weighted codes.
+///
+/// # Safety
+/// So many chunks must be readable, and eight weights for each.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+unsafe fn products(chunks: *const u8, groups: usize, weights: *const i8) -> __m512i {
     let nibble = _mm512_set1_epi8(15);
     let mut low_sums = _mm512_setzero_si512();
     let mut high_sums = _mm512_setzero_si512();
@@ -80,14 +107,46 @@ unsafe fn block_dots(chunks: *const u8, groups: usize, weights: *const i8) -> __
         let (codes, low_weights, high_weights) = unsafe {
             (
                 _mm512_loadu_si512(chunks.add(group * CHUNK).cast()),
-                weights.add(group * 8).cast::<i32>().read_unaligned(),
-                weights.add(group * 8 + 4).cast::<i32>().read_unaligned(),
+                four(weights.add(group * 8)),
+                four(weights.add(group * 8 + 4)),
             )
         };
         let low = _mm512_and_si512(codes, nibble);
         let high = _mm512_and_si512(_mm512_srli_epi16::<4>(codes), nibble);
-        low_sums = _mm512_dpbusd_epi32(low_sums, low, _mm512_set1_epi32(low_weights));
-        high_sums = _mm512_dpbusd_epi32(high_sums, high, _mm512_set1_epi32(high_weights));
+        low_sums = _mm512_dpbusd_epi32(low_sums, low, low_weights);
+        high_sums = _mm512_dpbusd_epi32(high_sums, high, high_weights);
+    }
+    _mm512_add_epi32(low_sums, high_sums)
+}
+
+/// Sums of weighted differences between places and eightfold codes.
+///
+/// # Safety
+/// So many chunks must be readable, and eight places and weights for each.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+unsafe fn differences(chunks: *const u8, groups: usize, places: *const i8, weights: *const i8) -> __m512i {
+    // A nibble, times eight.
+    let eightfold = _mm512_set1_epi8(0x78);
+    let mut low_sums = _mm512_setzero_si512();
+    let mut high_sums = _mm512_setzero_si512();
+    for group in 0..groups {
+        // SAFETY: within the caller's promise.
+        let (codes, low_places, high_places, low_weights, high_weights) = unsafe {
+            (
+                _mm512_loadu_si512(chunks.add(group * CHUNK).cast()),
+                four(places.add(group * 8)),
+                four(places.add(group * 8 + 4)),
+                four(weights.add(group * 8)),
+                four(weights.add(group * 8 + 4)),
+            )
+        };
+        let low = _mm512_and_si512(_mm512_slli_epi16::<3>(codes), eightfold);
+        let high = _mm512_and_si512(_mm512_srli_epi16::<1>(codes), eightfold);
+        let low = _mm512_abs_epi8(_mm512_sub_epi8(low_places, low));
+        let high = _mm512_abs_epi8(_mm512_sub_epi8(high_places, high));
+        low_sums = _mm512_dpbusd_epi32(low_sums, low, low_weights);
+        high_sums = _mm512_dpbusd_epi32(high_sums, high, high_weights);
     }
     _mm512_add_epi32(low_sums, high_sums)
 }

@@ -1,8 +1,9 @@
 //! Loops over floating-point numbers, written once and compiled for several instruction sets.
 //!
 //! Sums run in eight lanes (32 for projections) that are added up in a fixed order at the end, and nothing is fused, so
-//! every compilation returns the same bits.
+//! every compilation returns the same bits. Those of magnitudes, for L1, are in [`magnitudes`](super::magnitudes).
 
+use super::magnitudes;
 use crate::layout::leaf::GROUP;
 use crate::layout::CHUNK;
 
@@ -19,28 +20,29 @@ pub struct Grid {
     pub offset: Vec<f32>,
     /// The grid's step; for inner products, the query times the step.
     pub step: Vec<f32>,
-    /// What a unit of a coarse code weighs in the dot product with the query.
+    /// What a unit of a coarse code weighs in the dot product with the query. Not for L1.
     pub weight: Vec<f32>,
 }
 
 /// Sums over a leaf's grid, in lanes.
 #[derive(Clone, Copy, Default)]
 pub struct GridSums {
-    /// Squared distance of the query from the grid's centre; for inner products, their product.
+    /// Squared distance of the query from the grid's centre; for inner products, their product; for L1, the distance of the query from
+    /// what the coarse codes can decode to.
     pub center: [f32; GROUP],
     /// For inner products, that of the query and the grid's lower end.
     pub low: [f32; GROUP],
-    /// Largest magnitude of a weight.
+    /// Largest magnitude of a weight; for L1, of two steps.
     pub weight: [f32; GROUP],
-    /// Squares of what rounding errors are proportional to: offsets (for inner products, lower ends) and steps.
-    pub offset_squares: [f32; GROUP],
-    pub step_squares: [f32; GROUP],
+    /// Squares (for L1, magnitudes) of what rounding errors are proportional to: offsets (for inner products, lower ends) and steps.
+    pub offsets: [f32; GROUP],
+    pub steps: [f32; GROUP],
 }
 
-/// What the codes of a vector lose, squared, and the squared norms of the codes.
+/// What the codes of a vector lose, and the squared norms of the codes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Encoded {
-    /// Squared distance between the vector and its coarse decoding, and its fine one.
+    /// Squared distance (for L1, the distance) between the vector and its coarse decoding, and its fine one.
     pub coarse: f64,
     pub fine: f64,
     /// Squared norm of the coarse decoding, taken from the grid's centre.
@@ -57,6 +59,14 @@ pub struct Quantised {
     /// Sum of the bytes, and of their magnitudes.
     pub sum: f32,
     pub magnitude: f32,
+}
+
+/// What is left of a query's places on a grid after rounding, and the sum of the bytes that are the weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Placed {
+    /// Sum of the distances between places before and after.
+    pub rest: f32,
+    pub weights: f32,
 }
 
 /// Defines [`Floats`] and compiles each function of [`body`] for every instruction set.
@@ -113,35 +123,53 @@ floats! {
     fn grid_l2(chunks: &[u8], at: usize, query: &[f32], grid: &mut Grid, sums: &mut GridSums);
     /// The same for inner products.
     fn grid_ip(chunks: &[u8], at: usize, query: &[f32], grid: &mut Grid, sums: &mut GridSums);
+    /// The same for L1.
+    fn grid_l1(chunks: &[u8], at: usize, query: &[f32], grid: &mut Grid, sums: &mut GridSums);
     /// Rounds `weights * inverse` to bytes.
     fn quantise(weights: &[f32], inverse: f32, scale: f32, bytes: &mut [i8]) -> Quantised;
+    /// Where a query is on a grid, in units of two steps from what coarse code 0 decodes to, and what a unit weighs: two steps times
+    /// `inverse`, rounded down.
+    fn place(offset: &[f32], step: &[f32], inverse: f32, places: &mut [i8], weights: &mut [i8]) -> Placed;
     /// Squared distance of a query from a fine decoding: offsets and steps of the leaf, nibbles of the vector.
     fn fine_l2(offset: &[f32], step: &[f32], high: &[u8], low: &[u8]) -> f32;
     /// Sum of step times code: the part of an inner product that depends on the vector.
     fn fine_ip(step: &[f32], high: &[u8], low: &[u8]) -> f32;
+    /// L1 distance of a query from a fine decoding.
+    fn fine_l1(offset: &[f32], step: &[f32], high: &[u8], low: &[u8]) -> f32;
     /// Adds to `sums` the squared distances of `query` from the intervals.
     fn boxes_l2(low: &[f32], high: &[f32], query: f32, sums: &mut [f32]);
     /// Adds to `sums` the largest products of `query` with the intervals.
     fn boxes_ip(low: &[f32], high: &[f32], query: f32, sums: &mut [f32]);
+    /// Adds to `sums` the distances of `query` from the intervals.
+    fn boxes_l1(low: &[f32], high: &[f32], query: f32, sums: &mut [f32]);
     /// Projects `vector - center` on the directions in `columns`, which holds [`AXES`] numbers a dimension.
     fn project(vector: &[f32], center: &[f32], columns: &[f32], into: &mut [f32; AXES]);
     /// Products of `vector - center` with the vectors in `columns`, which holds [`PRODUCTS`] numbers a dimension.
     fn products(vector: &[f32], center: &[f32], columns: &[f32], into: &mut [f32; PRODUCTS]);
+    /// L1 distances of `vector` from the vectors in `columns`, which holds [`PRODUCTS`] numbers a dimension.
+    fn distances_l1(vector: &[f32], columns: &[f32], into: &mut [f32; PRODUCTS]);
+    /// The sum of vectors, each times its weight, one after the other in `rows`; returns its largest magnitude.
+    fn combine(weights: &[f32], rows: &[f32], into: &mut [f32]) -> f32;
     /// Squared distance.
     fn l2(a: &[f32], b: &[f32]) -> f32;
+    /// L1 distance.
+    fn l1(a: &[f32], b: &[f32]) -> f32;
     /// Inner product.
     fn ip(a: &[f32], b: &[f32]) -> f32;
     /// Widens the intervals to hold the vector.
     fn widen(vector: &[f32], low: &mut [f32], high: &mut [f32]);
     /// Codes of a vector on a grid; `inverse` is one over the step, or zero.
     fn encode(vector: &[f32], low: &[f32], step: &[f32], inverse: &[f32], codes: &mut [u8]) -> Encoded;
+    /// The same for L1.
+    fn encode_l1(vector: &[f32], low: &[f32], step: &[f32], inverse: &[f32], codes: &mut [u8]) -> Encoded;
 }
 
-mod body {
+pub(super) mod body {
     use super::*;
+    pub use magnitudes::*;
 
     #[inline(always)]
-    fn total(lanes: [f32; GROUP]) -> f32 {
+    pub fn total(lanes: [f32; GROUP]) -> f32 {
         ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
     }
 
@@ -152,7 +180,7 @@ mod body {
 
     /// The larger of two numbers, as one instruction ([`f32::max`] minds NaN).
     #[inline(always)]
-    fn larger(a: f32, b: f32) -> f32 {
+    pub fn larger(a: f32, b: f32) -> f32 {
         if a > b {
             a
         } else {
@@ -161,12 +189,12 @@ mod body {
     }
 
     #[inline(always)]
-    fn lanes(values: &[f32]) -> &[f32; GROUP] {
+    pub fn lanes(values: &[f32]) -> &[f32; GROUP] {
         values.try_into().expect("a group")
     }
 
     #[inline(always)]
-    fn floats(bytes: &[u8]) -> [f32; GROUP] {
+    pub fn floats(bytes: &[u8]) -> [f32; GROUP] {
         let mut floats = [0.0; GROUP];
         for (float, bytes) in floats.iter_mut().zip(bytes.chunks_exact(4)) {
             *float = f32::from_le_bytes(bytes.try_into().expect("four bytes"));
@@ -193,8 +221,8 @@ mod body {
                 weights[lane] = weight;
                 sums.center[lane] += from_center * from_center;
                 sums.weight[lane] = larger(sums.weight[lane], weight.abs());
-                sums.offset_squares[lane] += offset * offset;
-                sums.step_squares[lane] += step[lane] * step[lane];
+                sums.offsets[lane] += offset * offset;
+                sums.steps[lane] += step[lane] * step[lane];
             }
         }
     }
@@ -216,8 +244,8 @@ mod body {
                 sums.low[lane] += query[lane] * low[lane];
                 sums.center[lane] += query[lane] * (low[lane] + 127.5 * step[lane]);
                 sums.weight[lane] = larger(sums.weight[lane], weight.abs());
-                sums.offset_squares[lane] += low[lane] * low[lane];
-                sums.step_squares[lane] += step[lane] * step[lane];
+                sums.offsets[lane] += low[lane] * low[lane];
+                sums.steps[lane] += step[lane] * step[lane];
             }
         }
     }
@@ -242,7 +270,7 @@ mod body {
 
     /// The eight codes of a group.
     #[inline(always)]
-    fn codes(high: &[u8], low: &[u8]) -> [f32; GROUP] {
+    pub fn codes(high: &[u8], low: &[u8]) -> [f32; GROUP] {
         let mut codes = [0.0; GROUP];
         for at in 0..4 {
             codes[at] = f32::from((high[at] << 4) | (low[at] & 15));
@@ -357,6 +385,19 @@ mod body {
 
     #[inline(always)]
     pub fn encode(vector: &[f32], low: &[f32], step: &[f32], inverse: &[f32], codes: &mut [u8]) -> Encoded {
+        encode_with(vector, low, step, inverse, codes, |error| error * error)
+    }
+
+    /// Codes, and sums of what is lost for an error in one dimension.
+    #[inline(always)]
+    pub fn encode_with(
+        vector: &[f32],
+        low: &[f32],
+        step: &[f32],
+        inverse: &[f32],
+        codes: &mut [u8],
+        lost: impl Fn(f64) -> f64,
+    ) -> Encoded {
         let mut lanes = [[0.0f64; GROUP]; 4];
         let inputs = vector.chunks_exact(GROUP).zip(low.chunks_exact(GROUP));
         let scales = step.chunks_exact(GROUP).zip(inverse.chunks_exact(GROUP));
@@ -373,8 +414,8 @@ mod body {
                 let fine_error = from_low - step * f64::from(integer);
                 let centered = coarse - 7.5;
                 let decoded = 16.0 * step * centered;
-                lanes[0][lane] += coarse_error * coarse_error;
-                lanes[1][lane] += fine_error * fine_error;
+                lanes[0][lane] += lost(coarse_error);
+                lanes[1][lane] += lost(fine_error);
                 lanes[2][lane] += decoded * decoded;
                 lanes[3][lane] += centered * centered;
             }
@@ -385,10 +426,10 @@ mod body {
 }
 
 impl GridSums {
-    /// The totals of `center`, `low`, `offset_squares` and `step_squares`, and the largest weight.
+    /// The totals of `center`, `low`, `offsets` and `steps`, and the largest weight.
     pub fn totals(&self) -> [f32; 5] {
         let total = |lanes: [f32; GROUP]| lanes.iter().sum::<f32>();
         let weight = self.weight.iter().fold(0.0f32, |a, &b| a.max(b));
-        [total(self.center), total(self.low), total(self.offset_squares), total(self.step_squares), weight]
+        [total(self.center), total(self.low), total(self.offsets), total(self.steps), weight]
     }
 }

@@ -3,8 +3,8 @@
 //! Two kinds of loops live here:
 //! - Floating point ([`float`]) is written once, over arrays of lanes and without fused multiply-add, and compiled
 //!   again under each `target_feature`. It returns the same bits on every machine.
-//! - The integer dot products of the coarse scan have a form of their own for each instruction set
-//!   ([`avx512`], [`avx2`], [`neon`]). They are exact, so they agree with [`portable`], which defines them.
+//! - The integer sums of the coarse scan have a form of their own for each instruction set ([`avx512`], [`avx2`], [`neon`]).
+//!   They are exact, so they agree with [`portable`], which defines them.
 //!
 //! Results are therefore equal on every machine, which the tests assert for whatever the machine has. A process uses the
 //! fastest set that it finds; [`use_instruction_set`] makes it use another one, to compare results and speed.
@@ -14,6 +14,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod float;
+mod magnitudes;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
@@ -23,14 +24,37 @@ use std::sync::OnceLock;
 
 pub use float::{Encoded, Floats, Grid, GridSums, AXES, PRODUCTS};
 
-use crate::layout::leaf::LANES;
+use crate::layout::leaf::{GROUP, LANES};
+use crate::layout::CHUNK;
 
-/// Sixteen dot products, one a lane.
-pub type Dots = [i32; LANES];
+/// A query as the coarse scan sees it, on the grid of a leaf: numbers for each dimension, padded to whole groups.
+#[derive(Clone, Copy)]
+pub struct CodedQuery<'a> {
+    /// What a unit weighs: -127 to 127. The scan sums up weight * code,
+    pub weights: &'a [i8],
+    /// or for L1, where weights are not negative, weight * |place - 8 * code|: places are from 0 to 120.
+    pub places: Option<&'a [i8]>,
+}
 
-/// How the coarse scan turns a dot product into a bound, and what it compares that with.
+impl<'a> CodedQuery<'a> {
+    /// Of these groups only.
+    pub fn groups(self, groups: std::ops::Range<usize>) -> Self {
+        let part = |bytes: &'a [i8]| &bytes[groups.start * GROUP..groups.end * GROUP];
+        CodedQuery { weights: part(self.weights), places: self.places.map(part) }
+    }
+
+    fn is_of(&self, groups: usize) -> bool {
+        self.weights.len() == groups * GROUP
+            && self.places.is_none_or(|places| places.len() == groups * GROUP)
+    }
+}
+
+/// Sixteen sums, one a lane.
+pub type Sums = [i32; LANES];
+
+/// How the coarse scan turns a sum into a bound, and what it compares that with.
 ///
-/// With `norm` and `residual` decoded from the block's header, a lane's value is `constant + norm - scale * dot`.
+/// With `norm` and `residual` decoded from the block's header, a lane's value is `constant + norm - scale * sum`.
 #[derive(Clone, Copy, Debug)]
 pub struct Threshold {
     pub constant: f32,
@@ -52,8 +76,8 @@ pub type Survivors = u16;
 pub struct Kernels {
     /// Name of the instruction set.
     pub name: &'static str,
-    scan: unsafe fn(&[u8], usize, &[i8], &Threshold, &mut [Survivors]),
-    dots: unsafe fn(&[u8], &[i8], &mut Dots),
+    scan: unsafe fn(&[u8], usize, CodedQuery<'_>, &Threshold, &mut [Survivors]),
+    sums: unsafe fn(&[u8], CodedQuery<'_>, &mut Sums),
     floats: Floats,
 }
 
@@ -66,33 +90,33 @@ impl Kernels {
     }
 
     /// Coarse scan of whole blocks that follow one another. `blocks` holds `survivors.len()` blocks of `1 + groups`
-    /// chunks; `weights` is the quantised query, eight numbers from -127 to 127 a group.
+    /// chunks.
     #[inline]
     pub fn scan(
         &self,
         blocks: &[u8],
         groups: usize,
-        weights: &[i8],
+        query: CodedQuery<'_>,
         by: &Threshold,
         survivors: &mut [Survivors],
     ) {
-        assert_eq!(blocks.len(), survivors.len() * (1 + groups) * crate::layout::CHUNK);
-        assert_eq!(weights.len(), groups * 8);
+        assert_eq!(blocks.len(), survivors.len() * (1 + groups) * CHUNK);
+        assert!(query.is_of(groups));
         // SAFETY: `available` only offers kernels whose instructions the machine has; lengths were checked above.
-        unsafe { (self.scan)(blocks, groups, weights, by, survivors) }
+        unsafe { (self.scan)(blocks, groups, query, by, survivors) }
     }
 
-    /// Adds to `dots` what a run of code chunks contributes: for a block that lies on several pages.
+    /// Adds to `sums` what a run of code chunks contributes: for a block that lies on several pages.
     #[inline]
-    pub fn dots(&self, chunks: &[u8], weights: &[i8], dots: &mut Dots) {
-        assert_eq!(chunks.len(), weights.len() * 8);
+    pub fn sums(&self, chunks: &[u8], query: CodedQuery<'_>, sums: &mut Sums) {
+        assert!(query.is_of(chunks.len() / CHUNK) && chunks.len().is_multiple_of(CHUNK));
         // SAFETY: as in `scan`.
-        unsafe { (self.dots)(chunks, weights, dots) }
+        unsafe { (self.sums)(chunks, query, sums) }
     }
 
-    /// The comparison of [`Kernels::scan`] for a block whose dot products are complete.
-    pub fn threshold(&self, header: &[u8], dots: &Dots, by: &Threshold) -> Survivors {
-        portable::threshold(header, dots, by)
+    /// The comparison of [`Kernels::scan`] for a block whose sums are complete.
+    pub fn threshold(&self, header: &[u8], sums: &Sums, by: &Threshold) -> Survivors {
+        portable::threshold(header, sums, by)
     }
 
     /// The loops over floating-point numbers.
@@ -131,13 +155,13 @@ fn available() -> Vec<Kernels> {
     let mut kernels = vec![Kernels {
         name: "portable",
         scan: portable::scan,
-        dots: portable::dots,
+        sums: portable::sums,
         floats: float::portable(),
     }];
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx2") {
-            kernels.push(Kernels { name: "avx2", scan: avx2::scan, dots: avx2::dots, floats: float::avx2() });
+            kernels.push(Kernels { name: "avx2", scan: avx2::scan, sums: avx2::sums, floats: float::avx2() });
         }
         if is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
@@ -148,13 +172,13 @@ fn available() -> Vec<Kernels> {
             kernels.push(Kernels {
                 name: "avx512vnni",
                 scan: avx512::scan,
-                dots: avx512::dots,
+                sums: avx512::sums,
                 floats: float::avx512(),
             });
         }
     }
     #[cfg(target_arch = "aarch64")]
-    kernels.push(Kernels { name: "neon", scan: neon::scan, dots: neon::dots, floats: float::portable() });
+    kernels.push(Kernels { name: "neon", scan: neon::scan, sums: neon::sums, floats: float::portable() });
     kernels
 }
 

@@ -6,6 +6,7 @@ use super::*;
 use crate::layout::leaf::GROUP;
 use crate::layout::CHUNK;
 use crate::testing::Random;
+use crate::Metric;
 
 /// The sets to be compared with the portable one.
 fn others() -> (&'static Kernels, &'static [Kernels]) {
@@ -49,6 +50,36 @@ fn weights(random: &mut Random, groups: usize) -> Vec<i8> {
         .collect()
 }
 
+fn places(random: &mut Random, groups: usize) -> Vec<i8> {
+    let kind = random.below(4);
+    random.many(groups * GROUP, |random| match kind {
+        0 => 120,
+        1 => [0, 120][random.below(2)],
+        _ => random.below(121) as i8,
+    })
+}
+
+/// A query of either kind.
+struct Query {
+    weights: Vec<i8>,
+    places: Option<Vec<i8>>,
+}
+
+impl Query {
+    fn new(random: &mut Random, groups: usize) -> Self {
+        let mut weights = weights(random, groups);
+        let places = (random.below(2) == 0).then(|| places(random, groups));
+        if places.is_some() {
+            weights.iter_mut().for_each(|weight| *weight = weight.abs());
+        }
+        Query { weights, places }
+    }
+
+    fn coded(&self) -> CodedQuery<'_> {
+        CodedQuery { weights: &self.weights, places: self.places.as_deref() }
+    }
+}
+
 /// Scales as leaves have them, or any floats whatsoever.
 fn threshold(random: &mut Random) -> Threshold {
     let wild = random.below(3) == 0;
@@ -72,9 +103,9 @@ fn threshold(random: &mut Random) -> Threshold {
 }
 
 /// The value of a lane as [`Threshold`] defines it.
-fn value(header: &[u8], dot: i32, lane: usize, by: &Threshold) -> f32 {
+fn value(header: &[u8], sum: i32, lane: usize, by: &Threshold) -> f32 {
     let norm = u16::from_le_bytes([header[lane * 2], header[lane * 2 + 1]]);
-    (by.constant + (by.norm_base + by.norm_step * f32::from(norm))) - by.scale * dot as f32
+    (by.constant + (by.norm_base + by.norm_step * f32::from(norm))) - by.scale * sum as f32
 }
 
 /// What the machine says that it has, asked another way than the kernels ask.
@@ -114,19 +145,19 @@ fn limits_are_inclusive() {
     let mut random = Random(1);
     for kernels in all() {
         let blocks = blocks(&mut random, 3, 1);
-        let weights = weights(&mut random, 3);
-        let mut dots = [0; LANES];
-        kernels.dots(&blocks[CHUNK..], &weights, &mut dots);
+        let query = Query::new(&mut random, 3);
+        let mut sums = [0; LANES];
+        kernels.sums(&blocks[CHUNK..], query.coded(), &mut sums);
         let scan = |by: &Threshold| {
             let mut survivors = [0];
-            kernels.scan(&blocks, 3, &weights, by, &mut survivors);
-            assert_eq!(kernels.threshold(&blocks[..CHUNK], &dots, by), survivors[0]);
+            kernels.scan(&blocks, 3, query.coded(), by, &mut survivors);
+            assert_eq!(kernels.threshold(&blocks[..CHUNK], &sums, by), survivors[0]);
             survivors[0]
         };
-        for (lane, &dot) in dots.iter().enumerate() {
+        for (lane, &sum) in sums.iter().enumerate() {
             for squared in [false, true] {
                 let by = Threshold {
-                    constant: dot as f32 + ROOT * ROOT,
+                    constant: sum as f32 + ROOT * ROOT,
                     scale: 1.0,
                     norm_base: 0.0,
                     norm_step: 0.0,
@@ -150,12 +181,12 @@ fn limits_are_inclusive() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// The portable dot product is that of codes and weights, dimension by dimension.
+    /// Sums are those of their definition, dimension by dimension.
     #[test]
-    fn dots_are_dot_products(groups in 1usize..=130, seed: u64) {
+    fn sums_are_as_defined(groups in 1usize..=130, seed: u64) {
         let mut random = Random(seed);
         let codes: Vec<Vec<u8>> = random.many(LANES, |r| r.many(groups * GROUP, |r| r.below(16) as u8));
-        let weights = weights(&mut random, groups);
+        let query = Query::new(&mut random, groups);
         let mut chunks = vec![0; groups * CHUNK];
         for (lane, codes) in codes.iter().enumerate() {
             for (dim, code) in codes.iter().enumerate() {
@@ -163,16 +194,21 @@ proptest! {
                 chunks[group * CHUNK + lane * 4 + within % 4] |= code << if within < 4 { 0 } else { 4 };
             }
         }
-        let expected: Dots = std::array::from_fn(|lane| {
-            codes[lane].iter().zip(&weights).map(|(&code, &weight)| i32::from(code) * i32::from(weight)).sum()
+        let term = |dim: usize, code: i32| match &query.places {
+            None => code,
+            Some(places) => (i32::from(places[dim]) - 8 * code).abs(),
+        };
+        let expected: Sums = std::array::from_fn(|lane| {
+            let codes = codes[lane].iter().zip(&query.weights).enumerate();
+            codes.map(|(dim, (&code, &weight))| term(dim, code.into()) * i32::from(weight)).sum()
         });
         for kernels in all() {
             // In two parts, as a block that lies on two pages.
             let cut = groups / 2;
-            let mut dots = [0; LANES];
-            kernels.dots(&chunks[..cut * CHUNK], &weights[..cut * GROUP], &mut dots);
-            kernels.dots(&chunks[cut * CHUNK..], &weights[cut * GROUP..], &mut dots);
-            prop_assert_eq!(dots, expected, "{}", kernels.name);
+            let mut sums = [0; LANES];
+            kernels.sums(&chunks[..cut * CHUNK], query.coded().groups(0..cut), &mut sums);
+            kernels.sums(&chunks[cut * CHUNK..], query.coded().groups(cut..groups), &mut sums);
+            prop_assert_eq!(sums, expected, "{}", kernels.name);
         }
     }
 
@@ -181,31 +217,31 @@ proptest! {
         let mut random = Random(seed);
         let (portable, others) = others();
         let blocks = blocks(&mut random, groups, count);
-        let weights = weights(&mut random, groups);
+        let query = Query::new(&mut random, groups);
         let mut by = threshold(&mut random);
-        let mut dots = [0; LANES];
-        portable.dots(&blocks[CHUNK..(1 + groups) * CHUNK], &weights, &mut dots);
+        let mut sums = [0; LANES];
+        portable.sums(&blocks[CHUNK..(1 + groups) * CHUNK], query.coded(), &mut sums);
         if tie {
             // The limit of a lane of the first block is its value.
             let lane = random.below(LANES);
             by.squared = false;
             by.residual_base = 0.0;
             by.residual_step = 0.0;
-            by.tau = value(&blocks, dots[lane], lane, &by);
-            let survivors = portable.threshold(&blocks[..CHUNK], &dots, &by);
+            by.tau = value(&blocks, sums[lane], lane, &by);
+            let survivors = portable.threshold(&blocks[..CHUNK], &sums, &by);
             prop_assert!(survivors >> lane & 1 == 1 || by.tau.is_nan());
         }
         let mut expected = vec![0; count];
-        portable.scan(&blocks, groups, &weights, &by, &mut expected);
-        prop_assert_eq!(expected[0], portable.threshold(&blocks[..CHUNK], &dots, &by));
+        portable.scan(&blocks, groups, query.coded(), &by, &mut expected);
+        prop_assert_eq!(expected[0], portable.threshold(&blocks[..CHUNK], &sums, &by));
         for kernels in others {
             let mut survivors = vec![0xa5a5; count];
-            kernels.scan(&blocks, groups, &weights, &by, &mut survivors);
+            kernels.scan(&blocks, groups, query.coded(), &by, &mut survivors);
             prop_assert_eq!(&survivors, &expected, "{}", kernels.name);
-            let mut sums: Dots = std::array::from_fn(|_| random.bits() as i32 >> 8);
+            let mut sums: Sums = std::array::from_fn(|_| random.bits() as i32 >> 8);
             let mut expected = sums;
-            portable.dots(&blocks[CHUNK..(1 + groups) * CHUNK], &weights, &mut expected);
-            kernels.dots(&blocks[CHUNK..(1 + groups) * CHUNK], &weights, &mut sums);
+            portable.sums(&blocks[CHUNK..(1 + groups) * CHUNK], query.coded(), &mut expected);
+            kernels.sums(&blocks[CHUNK..(1 + groups) * CHUNK], query.coded(), &mut sums);
             prop_assert_eq!(sums, expected, "{}", kernels.name);
         }
     }
@@ -218,31 +254,40 @@ proptest! {
         let query = random.many((first + groups) * GROUP, number);
         let chunks: Vec<u8> =
             random.many(groups * CHUNK / 4, number).into_iter().flat_map(f32::to_le_bytes).collect();
-        let run = |kernels: &Kernels, inner: bool| {
+        let run = |kernels: &Kernels, metric: Metric| {
             let space = || vec![0.25f32; query.len()];
             let mut grid = Grid { offset: space(), step: space(), weight: space() };
             let mut sums = GridSums::default();
-            if inner {
-                kernels.floats().grid_ip(&chunks, first, &query, &mut grid, &mut sums);
-            } else {
-                kernels.floats().grid_l2(&chunks, first, &query, &mut grid, &mut sums);
+            let floats = kernels.floats();
+            match metric {
+                Metric::InnerProduct => floats.grid_ip(&chunks, first, &query, &mut grid, &mut sums),
+                Metric::L1 => floats.grid_l1(&chunks, first, &query, &mut grid, &mut sums),
+                _ => floats.grid_l2(&chunks, first, &query, &mut grid, &mut sums),
             }
-            let lanes = [sums.center, sums.low, sums.weight, sums.offset_squares, sums.step_squares];
+            let lanes = [sums.center, sums.low, sums.weight, sums.offsets, sums.steps];
             let totals = bits(sums.totals());
             // Weights as they come out here, rounded to bytes.
             let mut bytes = vec![0i8; grid.weight.len()];
             let scale = sums.totals()[4] / 127.0;
             let inverse = if scale > f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
-            let rest = kernels.floats().quantise(&grid.weight, inverse, scale, &mut bytes);
-            let rest = bits([rest.rest, rest.sum, rest.magnitude]);
+            let rest = floats.quantise(&grid.weight, inverse, scale, &mut bytes);
+            let mut rest = vec![rest.rest, rest.sum, rest.magnitude];
+            let (mut places, mut weights) = (bytes.clone(), bytes.clone());
+            let placed = floats.place(&grid.offset, &grid.step, inverse, &mut places, &mut weights);
+            rest.extend([placed.rest, placed.weights]);
+            let rest = bits(rest);
+            let bytes = [bytes, places, weights];
             let grid = [grid.offset, grid.step, grid.weight].map(bits);
             (grid, bits(lanes.into_iter().flatten()), totals, bytes, rest)
         };
-        for inner in [false, true] {
-            let expected = run(portable, inner);
-            prop_assert!(expected.3.iter().all(|&byte| byte >= -127));
+        for metric in [Metric::L2, Metric::InnerProduct, Metric::L1] {
+            let expected = run(portable, metric);
+            let [bytes, places, weights] = &expected.3;
+            prop_assert!(bytes.iter().all(|&byte| byte >= -127));
+            prop_assert!(places.iter().all(|place| (0..=120).contains(place)));
+            prop_assert!(weights.iter().all(|&weight| weight >= 0));
             for kernels in others {
-                prop_assert_eq!(&run(kernels, inner), &expected, "{}", kernels.name);
+                prop_assert_eq!(&run(kernels, metric), &expected, "{}", kernels.name);
             }
         }
     }
@@ -258,7 +303,8 @@ proptest! {
         let low = random.many(groups * 4, |random| random.bits() as u8);
         let run = |kernels: &Kernels| {
             let floats = kernels.floats();
-            bits([floats.fine_l2(&offset, &step, &high, &low), floats.fine_ip(&step, &high, &low)])
+            let l1 = floats.fine_l1(&offset, &step, &high, &low);
+            bits([floats.fine_l2(&offset, &step, &high, &low), floats.fine_ip(&step, &high, &low), l1])
         };
         for kernels in others {
             prop_assert_eq!(run(kernels), run(portable), "{}", kernels.name);
@@ -269,10 +315,12 @@ proptest! {
                 let (byte, shift) = (dim / GROUP * 4 + dim % 4, if dim % GROUP < 4 { 0 } else { 4 });
                 f64::from((high[byte] >> shift & 15) << 4 | low[byte] >> shift & 15)
             };
-            let exact: f64 = (0..offset.len())
-                .map(|dim| (f64::from(offset[dim]) - f64::from(step[dim]) * code(dim)).powi(2))
-                .sum();
+            let difference = |dim: usize| f64::from(offset[dim]) - f64::from(step[dim]) * code(dim);
+            let exact: f64 = (0..offset.len()).map(|dim| difference(dim).powi(2)).sum();
             let found = f64::from(portable.floats().fine_l2(&offset, &step, &high, &low));
+            prop_assert!((found - exact).abs() <= 1e-4 * exact, "{} instead of {}", found, exact);
+            let exact: f64 = (0..offset.len()).map(|dim| difference(dim).abs()).sum();
+            let found = f64::from(portable.floats().fine_l1(&offset, &step, &high, &low));
             prop_assert!((found - exact).abs() <= 1e-4 * exact, "{} instead of {}", found, exact);
         }
     }
@@ -286,18 +334,26 @@ proptest! {
         let b = random.many(dims, number);
         let sums = random.many(dims, |random| random.signed().abs());
         let columns = random.many(dims * AXES, Random::signed);
+        let side_by_side = random.many(dims * PRODUCTS, Random::signed);
+        let weights = random.many(AXES, number);
         let query = number(&mut random);
         let run = |kernels: &Kernels| {
             let floats = kernels.floats();
-            let (mut boxes_l2, mut boxes_ip) = (sums.clone(), sums.clone());
+            let (mut boxes_l2, mut boxes_ip, mut boxes_l1) = (sums.clone(), sums.clone(), sums.clone());
             floats.boxes_l2(&a, &b, query, &mut boxes_l2);
             floats.boxes_ip(&a, &b, query, &mut boxes_ip);
+            floats.boxes_l1(&a, &b, query, &mut boxes_l1);
             let (mut low, mut high) = (a.clone(), a.clone());
             floats.widen(&b, &mut low, &mut high);
             let mut projected = [0.0; AXES];
             floats.project(&a, &b, &columns, &mut projected);
-            let single = bits([floats.l2(&a, &b), floats.ip(&a, &b)]);
-            (single, bits(boxes_l2), bits(boxes_ip), bits(low), bits(high), bits(projected))
+            let mut combined = a.clone();
+            let largest = floats.combine(&weights, &columns, &mut combined);
+            let mut distances = [0.0; PRODUCTS];
+            floats.distances_l1(&a, &side_by_side, &mut distances);
+            let single = bits([floats.l2(&a, &b), floats.ip(&a, &b), floats.l1(&a, &b), largest]);
+            let boxes = [boxes_l2, boxes_ip, boxes_l1].map(bits);
+            (single, boxes, bits(low), bits(high), bits(projected), bits(combined), bits(distances))
         };
         for kernels in others {
             prop_assert_eq!(run(kernels), run(portable), "{}", kernels.name);
@@ -320,9 +376,12 @@ proptest! {
         let inverse: Vec<f32> = step.iter().map(|&step| if step > 1e-30 { 1.0 / step } else { 0.0 }).collect();
         let run = |kernels: &Kernels| {
             let mut codes = vec![0; vector.len()];
-            let Encoded { coarse, fine, norm, codes: sum } =
-                kernels.floats().encode(&vector, &low, &step, &inverse, &mut codes);
-            (codes, bits64([coarse, fine, norm, sum]))
+            let numbers = |Encoded { coarse, fine, norm, codes }| bits64([coarse, fine, norm, codes]);
+            let l2 = numbers(kernels.floats().encode(&vector, &low, &step, &inverse, &mut codes));
+            let mut codes_l1 = vec![0; vector.len()];
+            let l1 = numbers(kernels.floats().encode_l1(&vector, &low, &step, &inverse, &mut codes_l1));
+            assert_eq!(codes, codes_l1);
+            (codes, l2, l1)
         };
         for kernels in others {
             prop_assert_eq!(run(kernels), run(portable), "{}", kernels.name);

@@ -96,7 +96,7 @@ pub(crate) fn place(metric: Metric, axes: &Axes, columns: &[f32], vector: &[f32]
     let zero;
     // A product with what lies around the center is the same for all cells but for that with the center.
     let center = match metric {
-        Metric::L2 | Metric::Cosine => center,
+        Metric::L2 | Metric::Cosine | Metric::L1 => center,
         Metric::InnerProduct => {
             zero = vec![0.0; vector.len()];
             &zero
@@ -108,11 +108,13 @@ pub(crate) fn place(metric: Metric, axes: &Axes, columns: &[f32], vector: &[f32]
 
 /// How early cells are visited, for a query at this place: in ascending order.
 pub(crate) fn cell_scores(metric: Metric, cells: &CellTable, place: &[f32]) -> Vec<f32> {
+    // L1 ranks by Euclidean distances, too: on axes other than the vectors' own a sum of magnitudes means nothing.
+    let metric = if metric == Metric::L1 { Metric::L2 } else { metric };
     let mut scores = sums(&cells.center, &cells.center, cells.vectors.len(), place, metric);
     let length = place.iter().map(|x| x * x).sum::<f32>().sqrt();
     for (score, spread) in scores.iter_mut().zip(&cells.spread) {
         match metric {
-            Metric::L2 | Metric::Cosine => *score += spread,
+            Metric::L2 | Metric::Cosine | Metric::L1 => *score += spread,
             Metric::InnerProduct => *score = -*score - length * spread,
         }
     }

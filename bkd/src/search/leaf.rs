@@ -1,36 +1,26 @@
-//! Scanning a leaf: coarse codes of all of its vectors, fine codes of those that the coarse ones cannot rule out.
-//!
-//! With the grid's centre m, its steps s and centred coarse codes h (each -7.5 to 7.5), the coarse decoding of a vector is
-//! m + 16 s∘h. For squared distances, u = q - m and w = 16 s∘u,
-//!
-//! ```text
-//! ||q - x̂||² = ||u||² - 2 <w, h> + ||16 s∘h||²
-//! ```
-//!
-//! and for inner products, with w = 16 s∘q, <q, x̂> = <q, m> + <w, h>. The last norm is stored for every vector, w is
-//! rounded to bytes once a leaf, so what remains for each vector is a dot product of nibbles and bytes. What the
-//! rounding of w can cost, and all other rounding, goes into the constant of the [`Threshold`].
-//!
-//! A vector x may be closer than x̂ by the whole residual r; that is certain. An approximate search takes for granted that only
-//! a part c of r points towards the query, and compares ||q - x̂||² with (tau + c r)² + (1 - c²) r² instead of (tau + r)².
+//! Scanning a leaf: coarse codes of all of its vectors, fine codes of those that the coarse ones cannot rule out. How sums over codes
+//! become bounds is in [`view`](super::view).
 
 use std::ops::Range;
 
 use super::stream::{Coarse, Stream};
-use crate::kernels::{Grid, GridSums, Kernels, Survivors, Threshold};
-use crate::layout::leaf::{LeafHeader, GROUP, LANES};
+use crate::kernels::{CodedQuery, Grid, Kernels, Survivors, Threshold};
+use crate::layout::leaf::{LeafHeader, LANES};
 use crate::layout::{CHUNK, CHUNKS_PER_PAGE};
-use crate::query::{round_up, Scale, PRODUCT_UNDERFLOW, UNDERFLOW, UNIT};
+use crate::query::Scale;
 use crate::{Error, Metric, PageRead, Query, Result, Segment};
 
 /// Scratch space for scanning leaves with one query.
 pub(super) struct LeafScan {
-    kernels: &'static Kernels,
-    query: Query,
+    pub(super) kernels: &'static Kernels,
+    pub(super) query: Query,
     /// How much of a coarse residual may point towards the query: all of it, or what is likely.
-    along: f64,
-    grid: Grid,
-    weights: Vec<i8>,
+    pub(super) likely: bool,
+    pub(super) grid: Grid,
+    /// The query on the grid, in bytes ([`CodedQuery`]).
+    pub(super) weights: Vec<i8>,
+    /// For L1.
+    pub(super) places: Vec<i8>,
     /// Coarse codes of one vector.
     high: Vec<u8>,
     /// A block that was put together from several pages.
@@ -40,43 +30,16 @@ pub(super) struct LeafScan {
 /// Up to so many groups (128 dimensions) it is cheaper to put a block together than to scan it in parts.
 const COPIED_GROUPS: usize = 16;
 
-/// What the coarse codes of a vector lost has no reason to point towards the query. In d dimensions, the cosine of the angle between
-/// two directions that have nothing to do with each other has a deviation of 1 / √d; so much is allowed for, and at least the
-/// other share, since not all dimensions weigh the same.
-const DEVIATIONS: f64 = 4.0;
-const LEAST_ALONG: f64 = 0.25;
-
-/// The root of half the smallest single-precision number: the square of anything smaller may be rounded to zero.
-const LOST_SQUARE: f64 = 2.7e-23;
-
-/// What a leaf's grid says about the query.
-struct View {
-    threshold: Threshold,
-    fine: FineScale,
-    scale: Scale,
-}
-
-/// How sums over fine codes become raw bounds.
-struct FineScale {
-    metric: Metric,
-    /// For inner products: the product of the query with the grid's lower end.
-    low: f64,
-    factor: f64,
-    pad: f64,
-    residual_base: f32,
-    residual_step: f32,
-    residual_factor: f64,
-}
-
 impl LeafScan {
     pub(super) fn new(query: &Query) -> Self {
         let padded = query.values().len();
         LeafScan {
             kernels: Kernels::get(),
             query: query.clone(),
-            along: 1.0,
+            likely: false,
             grid: Grid { offset: vec![0.0; padded], step: vec![0.0; padded], weight: vec![0.0; padded] },
             weights: vec![0; padded],
+            places: vec![0; if query.metric() == Metric::L1 { padded } else { 0 }],
             high: vec![0; padded / 2],
             block: Box::new([0; (1 + COPIED_GROUPS) * CHUNK]),
         }
@@ -84,12 +47,18 @@ impl LeafScan {
 
     /// From now on, coarse codes rule out what is very likely too far away, also if it is not certain.
     pub(super) fn trust_likely_bounds(&mut self) {
-        self.along = (DEVIATIONS / (self.query.dims() as f64).sqrt()).clamp(LEAST_ALONG, 1.0);
+        self.likely = true;
     }
 
     /// From now on, coarse codes rule out only what is certainly too far away.
     pub(super) fn trust_certain_bounds(&mut self) {
-        self.along = 1.0;
+        self.likely = false;
+    }
+
+    /// The query on the grid of the leaf that was [viewed](LeafScan::view) last.
+    fn coded(&self) -> CodedQuery<'_> {
+        let places = (self.query.metric() == Metric::L1).then_some(&self.places[..]);
+        CodedQuery { weights: &self.weights, places }
     }
 
     /// The raw bound above which nothing in a segment can have a key below `tau`.
@@ -137,7 +106,7 @@ impl LeafScan {
                     block += 1;
                     continue;
                 }
-                view.threshold.tau = view.scale.raw(tau);
+                view.set_tau(tau);
                 let at = at + (block * block_chunks) as u64;
                 let chunks = coarse.run(at, at_once.min(stretch) * block_chunks)?;
                 at_once = at_once.saturating_mul(2);
@@ -145,7 +114,7 @@ impl LeafScan {
                 let survivors = if whole > 0 {
                     let survivors = &mut survivors[..whole];
                     let chunks = &chunks[..whole * block_chunks * CHUNK];
-                    self.kernels.scan(chunks, layout.groups, &self.weights, &view.threshold, survivors);
+                    self.kernels.scan(chunks, layout.groups, self.coded(), &view.threshold, survivors);
                     survivors
                 } else {
                     survivors[0] = self.scan_split_block(&mut coarse, at, layout.groups, &view.threshold)?;
@@ -179,112 +148,6 @@ impl LeafScan {
         Ok(scanned)
     }
 
-    /// Reads the leaf's header and grid, and sets the query against them.
-    fn view<S: PageRead>(
-        &mut self,
-        segment: &Segment,
-        coarse: &mut Coarse<'_, '_, S>,
-        at: u64,
-        count: usize,
-    ) -> Result<View> {
-        let header = read_header(coarse, at, count)?;
-        let metric = self.query.metric();
-        let floats = self.kernels.floats();
-        let mut sums = GridSums::default();
-        coarse.runs(at + 1, segment.layout().groups, |group, run| match metric {
-            Metric::L2 | Metric::Cosine => {
-                floats.grid_l2(run, group, self.query.values(), &mut self.grid, &mut sums)
-            }
-            Metric::InnerProduct => {
-                floats.grid_ip(run, group, self.query.values(), &mut self.grid, &mut sums)
-            }
-        })?;
-        let [center, low, offset_squares, step_squares, largest_weight] = sums.totals().map(f64::from);
-
-        // Weights as bytes: w = scale * bytes + rest.
-        let scale = (largest_weight / 127.0) as f32;
-        let inverse = if scale > f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
-        let scale = if inverse > 0.0 { scale } else { 0.0 };
-        let quantised = floats.quantise(&self.grid.weight, inverse, scale, &mut self.weights);
-        let scale = f64::from(scale);
-        let padded = self.weights.len() as f64;
-        // Single precision loses squares of differences below `LOST_SQUARE`, but no difference exceeds the largest weight.
-        let lost = LOST_SQUARE.min(largest_weight) * padded.sqrt();
-        let rest = f64::from(quantised.rest).sqrt() * 1.001 + 2e-5 * padded.sqrt() * scale + lost;
-        // Sums of integers below 2^24: exact in single precision.
-        let (sum, magnitude) = (f64::from(quantised.sum), f64::from(quantised.magnitude));
-
-        // Lengths that rounding errors are proportional to; 255 steps are the extent of the grid.
-        let sum_error = self.query.sum_error();
-        let reach = offset_squares.sqrt() + 255.0 * step_squares.sqrt();
-        let of = |base: f32, step: f32| f64::from(base) + 65_535.0 * f64::from(step);
-        let residual = of(header.coarse_base, header.coarse_step);
-        let fine_residual = of(header.fine_base, header.fine_step);
-        let pad = 8.0 * UNIT * (reach + residual + fine_residual) + UNDERFLOW;
-        let dot_error = 8.0 * UNIT * 30.0 * scale * magnitude;
-        let code_norm = f64::from(header.code_norm);
-
-        let (threshold, fine) = match metric {
-            Metric::L2 | Metric::Cosine => {
-                let error =
-                    2.0 * sum_error * (center + f64::from(header.norm_max)) + dot_error + PRODUCT_UNDERFLOW;
-                let threshold = Threshold {
-                    constant: (center + 15.0 * scale * sum - 2.0 * rest * code_norm - error) as f32,
-                    scale: (2.0 * scale) as f32,
-                    norm_base: header.norm_base,
-                    norm_step: header.norm_step,
-                    residual_base: round_up(f64::from(header.coarse_base) + pad),
-                    residual_step: header.coarse_step,
-                    squared: true,
-                    square: (1.0 / (self.along * self.along) - 1.0) as f32,
-                    tau: 0.0,
-                };
-                let fine = FineScale {
-                    low: 0.0,
-                    factor: 1.0 - sum_error,
-                    residual_factor: 1.0,
-                    pad,
-                    metric,
-                    residual_base: header.fine_base,
-                    residual_step: header.fine_step,
-                };
-                (threshold, fine)
-            }
-            Metric::InnerProduct => {
-                let norm = f64::from(self.query.norm());
-                let pad = norm * pad + sum_error * norm * reach + PRODUCT_UNDERFLOW;
-                let threshold = Threshold {
-                    constant: (-center + 7.5 * scale * sum - rest * code_norm - dot_error) as f32,
-                    scale: scale as f32,
-                    norm_base: 0.0,
-                    norm_step: 0.0,
-                    residual_base: round_up(norm * f64::from(header.coarse_base) + pad),
-                    residual_step: round_up(norm * f64::from(header.coarse_step)),
-                    squared: false,
-                    square: 0.0,
-                    tau: 0.0,
-                };
-                let fine = FineScale {
-                    low,
-                    factor: 1.0,
-                    residual_factor: norm,
-                    pad,
-                    metric,
-                    residual_base: header.fine_base,
-                    residual_step: header.fine_step,
-                };
-                (threshold, fine)
-            }
-        };
-        let along = self.along as f32;
-        let threshold = Threshold {
-            residual_base: threshold.residual_base * along,
-            residual_step: threshold.residual_step * along,
-            ..threshold
-        };
-        Ok(View { threshold, fine, scale: Scale::new(&self.query, segment.directory().max_norm) })
-    }
-
     /// The coarse scan of a block that lies on several pages.
     fn scan_split_block<S: PageRead>(
         &mut self,
@@ -299,34 +162,18 @@ impl LeafScan {
                 block[chunk * CHUNK..][..run.len()].copy_from_slice(run);
             })?;
             let mut survivors = [0];
-            self.kernels.scan(block, groups, &self.weights, threshold, &mut survivors);
+            let block = &self.block[..(1 + groups) * CHUNK];
+            self.kernels.scan(block, groups, self.coded(), threshold, &mut survivors);
             return Ok(survivors[0]);
         }
         let header = &mut self.block[..CHUNK];
         header.copy_from_slice(coarse.run(at, 1)?);
-        let mut dots = [0; LANES];
+        let mut sums = [0; LANES];
         coarse.runs(at + 1, groups, |group, run| {
-            let weights = &self.weights[group * GROUP..][..run.len() / CHUNK * GROUP];
-            self.kernels.dots(run, weights, &mut dots);
+            let query = self.coded().groups(group..group + run.len() / CHUNK);
+            self.kernels.sums(run, query, &mut sums);
         })?;
-        Ok(self.kernels.threshold(&self.block[..CHUNK], &dots, threshold))
-    }
-}
-
-impl FineScale {
-    fn raw(&self, kernels: &Kernels, grid: &Grid, high: &[u8], low: &[u8], residual: u16) -> f32 {
-        let residual = f64::from(self.residual_base + self.residual_step * f32::from(residual));
-        let residual = residual * self.residual_factor + self.pad;
-        let floats = kernels.floats();
-        let decoded = match self.metric {
-            Metric::L2 | Metric::Cosine => {
-                f64::from(floats.fine_l2(&grid.offset, &grid.step, high, low)).sqrt() * self.factor
-            }
-            Metric::InnerProduct => -(self.low + f64::from(floats.fine_ip(&grid.step, high, low))),
-        };
-        // Less a rounding to single precision, which later comes on top.
-        let raw = decoded - residual;
-        (raw - raw.abs() * 2.0 * UNIT) as f32
+        Ok(self.kernels.threshold(&self.block[..CHUNK], &sums, threshold))
     }
 }
 

@@ -17,6 +17,7 @@ mod leaf;
 mod mask;
 mod rank;
 mod stream;
+mod view;
 mod within;
 
 use std::ops::Range;

@@ -57,6 +57,18 @@ fn bounds(query: &Query, segment: &Segment) -> Vec<f32> {
             let slack = round_up(slack + UNDERFLOW);
             sums.into_iter().map(|sum| (sum.sqrt() * factor - slack).max(0.0)).collect()
         }
+        Metric::L1 => match &directory.axes {
+            Axes::Own => {
+                let sums = sums(low, high, count, &query.values()[..axes], Metric::L1);
+                let factor = (1.0 - 2.0 * sum_error - 8.0 * UNIT) as f32;
+                sums.into_iter().map(|sum| (sum * factor - UNDERFLOW as f32).max(0.0)).collect()
+            }
+            Axes::Principal { center, rows } => {
+                let (coordinates, length) = project(query, segment, center);
+                let slack = projection_error * (length + f64::from(directory.radius)) + UNDERFLOW;
+                OnAxes { rows, coordinates: &coordinates[..axes], slack }.bounds(low, high, count)
+            }
+        },
         Metric::InnerProduct => {
             let norm = f64::from(query.norm());
             let (coordinates, at_center, beyond) = match &directory.axes {
@@ -84,6 +96,45 @@ fn bounds(query: &Query, segment: &Segment) -> Vec<f32> {
                 .map(|bound| (bound - bound.abs() * 4.0 * UNIT) as f32)
                 .collect()
         }
+    }
+}
+
+/// L1 distances from boxes on orthonormal axes.
+///
+/// If a box lies o away from the query on the axes, all its vectors x have <z, q - x> >= ||o||² for z = Σ o_k v_k, the sum of the axes
+/// v_k with these weights. Since <z, q - x> <= ||z||∞ ||q - x||₁, the distance is at least ||o||² / ||z||∞. As ||z||∞ <= ||z|| = ||o||, that
+/// is never less than what is known of the Euclidean distance, and mostly some times as much.
+struct OnAxes<'a> {
+    rows: &'a [f32],
+    /// The query's.
+    coordinates: &'a [f32],
+    /// How far coordinates may be off, those of the boxes included.
+    slack: f64,
+}
+
+impl OnAxes<'_> {
+    fn bounds(&self, low: &[f32], high: &[f32], count: usize) -> Vec<f32> {
+        let axes = self.coordinates.len();
+        let floats = Kernels::get().floats();
+        let mut outside = vec![0.0; axes];
+        let mut sum = vec![0.0; self.rows.len() / axes.max(1)];
+        let mut bound = |leaf: usize| {
+            for (axis, (outside, &x)) in outside.iter_mut().zip(self.coordinates).enumerate() {
+                let (low, high) = (low[axis * count + leaf], high[axis * count + leaf]);
+                *outside = x - x.clamp(low, high);
+            }
+            let square: f64 = outside.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+            if square == 0.0 {
+                return 0.0;
+            }
+            // All components of an axis are at most one, but for rounding.
+            let weights: f64 = outside.iter().map(|&x| f64::from(x).abs()).sum();
+            let rounding = (axes as f64 + 8.0) * 2.0 * UNIT * weights + PRODUCT_UNDERFLOW;
+            let largest = f64::from(floats.combine(&outside, self.rows, &mut sum)) + rounding;
+            let product = square - square.sqrt() * self.slack;
+            (product / largest * (1.0 - 16.0 * UNIT)).max(0.0) as f32
+        };
+        (0..count).map(&mut bound).collect()
     }
 }
 
@@ -126,6 +177,7 @@ pub(super) fn sums(low: &[f32], high: &[f32], count: usize, coordinates: &[f32],
         match metric {
             Metric::L2 | Metric::Cosine => floats.boxes_l2(low, high, coordinate, &mut sums),
             Metric::InnerProduct => floats.boxes_ip(low, high, coordinate, &mut sums),
+            Metric::L1 => floats.boxes_l1(low, high, coordinate, &mut sums),
         }
     }
     sums

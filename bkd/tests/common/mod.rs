@@ -13,7 +13,7 @@ use bkd::{
 };
 use proptest::prelude::*;
 
-pub const METRICS: [Metric; 3] = [Metric::L2, Metric::Cosine, Metric::InnerProduct];
+pub const METRICS: [Metric; 4] = [Metric::L2, Metric::Cosine, Metric::InnerProduct, Metric::L1];
 
 /// A segment in memory.
 pub struct Built {
@@ -280,6 +280,7 @@ pub fn operator(metric: Metric, sum: Sum, a: &[f32], b: &[f32]) -> f64 {
     match metric {
         Metric::L2 => of(|a, b| (a - b, a - b)).sqrt(),
         Metric::InnerProduct => -of(|a, b| (a, b)),
+        Metric::L1 => of(|a, b| ((a - b).abs(), 1.0)),
         Metric::Cosine => {
             let (dot, aa, bb) = (of(|a, b| (a, b)), of(|a, _| (a, a)), of(|_, b| (b, b)));
             1.0 - (dot / (aa * bb).sqrt()).clamp(-1.0, 1.0)
