@@ -4,7 +4,7 @@
 //! Postgres' type `bit` there are distances. The SQL side of every function here is written by hand, in
 //! `sql/vector--0.8.6.sql`; the symbol behind a Rust function `f` is `f_wrapper`.
 
-mod array;
+pub mod array;
 mod bit;
 mod compare;
 mod dense;
