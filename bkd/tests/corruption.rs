@@ -226,7 +226,7 @@ proptest! {
         damages.iter().for_each(|damage| damage.apply(&mut page[..64]));
         let _ = PageHeader::read(&page);
 
-        let mut meta = Meta::new(Metric::L2, 3, 0);
+        let mut meta = Meta::new(Metric::L2, 0, 3, 0);
         meta.delta = Chain { owner: meta.take_owner(), head: 1, tail: 2, pages: 2 };
         let entry = SegmentEntry { id: 9, directory: 3, directory_bytes: 100, vectors: 5, dead: 0, pages: 4 };
         meta.segments = vec![entry; 3];

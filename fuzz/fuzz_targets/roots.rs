@@ -58,7 +58,7 @@ fn header(damages: &[Damage]) {
 }
 
 fn meta(input: &Input) {
-    let mut meta = Meta::new(Metric::Cosine, 3, 2);
+    let mut meta = Meta::new(Metric::Cosine, 0, 3, 2);
     meta.delta = Chain { owner: meta.take_owner(), head: 1, tail: 2, pages: 2 };
     let entry = SegmentEntry { id: 9, directory: 3, directory_bytes: 100, vectors: 5, dead: 1, pages: 4 };
     meta.segments = vec![entry; usize::from(input.segments).min(Meta::MAX_SEGMENTS)];

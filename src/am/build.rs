@@ -16,6 +16,7 @@ use super::chain::{check_dims, Part};
 use super::insert::{non_null, tid_of};
 use super::meta::{self, BLOCK};
 use super::progress::{self, Phase};
+use super::vector_type::VectorType;
 use super::write::{write_segment, AppendUnlogged};
 use super::{attributes, opclass, options};
 use crate::pg::buffer::ExclusivePage;
@@ -23,7 +24,6 @@ use crate::pg::index::Index;
 use crate::pg::report::OrRaise;
 use crate::pg::wal::log_whole;
 use crate::types::error::{raise, raise_with_hint};
-use crate::types::vector::VectorRef;
 
 /// `ambuild`
 ///
@@ -100,9 +100,10 @@ fn first_owner() -> u64 {
 }
 
 fn empty_meta(index: Index) -> Meta {
-    let metric = opclass::metric(index);
+    let (metric, input) = (opclass::metric(index), opclass::vector_type(index) as u32);
     attributes::check_columns(index);
-    Meta::new(metric, u32::try_from(index.column_typmod()).unwrap_or(0), attributes::columns(index) as u32)
+    let dims = u32::try_from(index.column_typmod()).unwrap_or(0);
+    Meta::new(metric, input, dims, attributes::columns(index) as u32)
 }
 
 /// Called for every row of the table.
@@ -123,12 +124,10 @@ unsafe extern "C-unwind" fn build_row(
     match value {
         None => build.null.push(tid),
         Some(datum) => {
-            // SAFETY: the operator classes are on the type `vector`; the row stays in its buffer during this call.
-            let vector = unsafe { VectorRef::from_datum(datum) };
             // SAFETY: as the caller promises.
             unsafe { attributes::keys_of_row(build.index, values, isnull, &mut build.keys) };
-            build.add(vector.as_slice(), tid);
-            vector.release();
+            // SAFETY: the operator class is on the type that it names; the row stays in its buffer during this call.
+            unsafe { build.vector_type.with_numbers(datum, |vector| build.add(vector, tid)) };
         }
     }
 }
@@ -137,6 +136,7 @@ unsafe extern "C-unwind" fn build_row(
 struct Build {
     index: Index,
     meta: Meta,
+    vector_type: VectorType,
     /// Made when the dimensions are known.
     batch: Option<Batch>,
     prepared: Vec<f32>,
@@ -160,6 +160,7 @@ impl Build {
         drop(page);
         Build {
             index,
+            vector_type: opclass::vector_type(index),
             batch: None,
             prepared: Vec::new(),
             keys: Vec::new(),

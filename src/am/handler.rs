@@ -23,7 +23,7 @@ pub fn routine() -> Routine {
     // SAFETY: allocates a node of the size that belongs to the tag.
     let mut am = unsafe { PgBox::<pg_sys::IndexAmRoutine>::alloc_node(pg_sys::NodeTag::T_IndexAmRoutine) };
     am.amstrategies = opclass::LAST_STRATEGY;
-    am.amsupport = opclass::METRIC_PROC;
+    am.amsupport = opclass::LAST_PROC;
     am.amcanorderbyop = true;
     // A vector, and what rows can be filtered by.
     am.amcanmulticol = true;

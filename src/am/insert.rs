@@ -9,10 +9,10 @@ use pgrx::prelude::*;
 use pgrx::{itemptr, pg_sys};
 
 use super::chain::{self, Part};
+use super::vector_type::VectorType;
 use super::{attributes, meta, seal};
 use crate::pg::index::Index;
 use crate::pg::report::OrRaise;
-use crate::types::vector::VectorRef;
 
 /// `aminsert`
 ///
@@ -32,14 +32,17 @@ pub unsafe extern "C-unwind" fn insert(
 ) -> bool {
     // SAFETY: as the caller promises.
     let (index, tid, value) = unsafe { (Index::from_raw(index), tid_of(heap_tid), non_null(values, isnull)) };
+    let head = meta::read_head(index);
     match value {
-        None => append_tid(index, &meta::read_head(index), Part::Null, 0, tid),
+        None => append_tid(index, &head, Part::Null, 0, tid),
         Some(datum) => {
-            // SAFETY: the operator classes are on the type `vector`.
-            let vector = unsafe { VectorRef::from_datum(datum) };
-            // SAFETY: as the caller promises.
-            unsafe { insert_vector(index, vector.as_slice(), values, isnull, tid) };
-            vector.release();
+            let vector_type = VectorType::of_metapage(head.input).or_raise(index);
+            // SAFETY: the operator class is on that type; the rest is as the caller promises.
+            unsafe {
+                vector_type.with_numbers(datum, |vector| {
+                    insert_vector(index, &head, vector, values, isnull, tid);
+                });
+            }
         }
     }
     // No uniqueness to report.
@@ -81,12 +84,12 @@ struct Scratch {
 /// The values are those of a row of the index.
 unsafe fn insert_vector(
     index: Index,
+    head: &Head,
     vector: &[f32],
     values: *const pg_sys::Datum,
     isnull: *const bool,
     tid: Tid,
 ) {
-    let head = meta::read_head(index);
     let dims = vector.len() as u32;
     chain::check_dims(index, head.dims, dims);
     // Not borrowed meanwhile: whatever raises an error leaves nothing but an allocation to be made again.
@@ -99,10 +102,10 @@ unsafe fn insert_vector(
             let layout = DeltaLayout::new(vector.len(), keys.len());
             item.resize(layout.item(), 0);
             layout.write(&mut item, tid, &keys, &prepared);
-            chain::append(index, &head, Part::Delta, dims, &item);
-            seal::seal_if_due(index, &head);
+            chain::append(index, head, Part::Delta, dims, &item);
+            seal::seal_if_due(index, head);
         }
-        placement => append_tid(index, &head, Part::of(placement), dims, tid),
+        placement => append_tid(index, head, Part::of(placement), dims, tid),
     }
     SCRATCH.set(Scratch { prepared, keys, item });
 }

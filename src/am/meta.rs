@@ -24,6 +24,7 @@ use pgrx::pg_sys;
 
 use super::attributes;
 use super::chain::read_header;
+use super::vector_type::VectorType;
 use crate::pg::buffer::{ExclusivePage, Page, RecentBuffer, SharedPage};
 use crate::pg::index::{FileId, Index};
 use crate::pg::report::OrRaise;
@@ -36,6 +37,11 @@ pub const BLOCK: u32 = META_BLOCK;
 pub fn read(index: Index) -> Meta {
     let meta = parse(&SharedPage::read(index, BLOCK));
     meta.and_then(|meta| check_columns(index, meta.columns).map(|()| meta)).or_raise(index)
+}
+
+/// The type of an index's values.
+pub fn vector_type(index: Index) -> VectorType {
+    VectorType::of_metapage(read_head(index).input).map_err(|error| error.at_block(BLOCK)).or_raise(index)
 }
 
 /// The layout of the delta of an index.
@@ -83,7 +89,9 @@ pub fn header() -> PageHeader {
 /// Reads and validates the metapage.
 pub fn parse(page: &Page) -> bkd::Result<Meta> {
     read_header(page, BLOCK, PageKind::Meta, META_OWNER, 0)?;
-    Meta::read(payload(page)).map_err(|error| error.at_block(BLOCK))
+    let meta = Meta::read(payload(page));
+    let known = meta.and_then(|meta| VectorType::of_metapage(meta.input).map(|_| meta));
+    known.map_err(|error| error.at_block(BLOCK))
 }
 
 /// The metapage, locked for a change.

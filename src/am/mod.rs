@@ -1,6 +1,6 @@
 //! The index access method `kdtree`: what Postgres calls, a file for each stage of an index's life.
 //!
-//! - [`handler`]: the callbacks; [`opclass`], [`validate`]: operator classes; [`options`]: index options and settings
+//! - [`handler`]: the callbacks; [`opclass`], [`validate`]: operator classes, and [`vector_type`]: what they are on; [`options`]: index options and settings
 //! - [`build`](mod@build): CREATE INDEX; [`batch`], [`write`]: vectors on their way into a segment; [`progress`]
 //! - [`insert`]: one row; [`chain`]: where it goes; [`seal`]: how that becomes a segment
 //! - [`merge`](mod@merge): few segments out of many; [`rebuild`]: writing segments while the index is in use
@@ -41,6 +41,7 @@ mod segments;
 mod space;
 mod vacuum;
 mod validate;
+mod vector_type;
 mod within;
 mod write;
 

@@ -2,23 +2,30 @@
 //! attributes have no support function: what becomes of a value follows from its type ([`super::attributes`]). Those of pgvector's access
 //! methods are pgvector's own ([`super::pgvector`]).
 //!
-//! The support functions take no arguments and return the number of a metric. The operator itself is only ever called by
-//! the executor.
+//! The support functions take no arguments and return a number: the first that of a metric; the second, which is there unless that is
+//! `vector`, that of the type of the values. The operator itself is only ever called by the executor.
+
+use std::ffi::CStr;
 
 use bkd::Metric;
 use pgrx::prelude::*;
 use pgrx::{pg_sys, PgSqlErrorCode};
 
+use super::vector_type::VectorType;
 use super::{is_named_kdtree, pgvector};
 use crate::pg::index::Index;
 use crate::types::error::raise_with_hint;
 
-/// Number of the support function.
+/// Number of the support function that names the metric.
 pub const METRIC_PROC: u16 = 1;
+/// Number of the support function that names the type of the values.
+pub const TYPE_PROC: u16 = 2;
+/// The largest number of a support function.
+pub const LAST_PROC: u16 = TYPE_PROC;
 /// Number of the distance operator, for ORDER BY.
 pub const DISTANCE_STRATEGY: u16 = 1;
 /// The largest number of an operator.
-pub const LAST_STRATEGY: u16 = Comparison::Greater as u16;
+pub const LAST_STRATEGY: u16 = within_strategy(Metric::L1);
 
 /// What operators on attributes ask; their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +51,13 @@ impl Comparison {
 /// Number of the operator that searches for all within a distance. Each metric has its own, so that an operator
 /// family cannot be taken for another's.
 pub const fn within_strategy(metric: Metric) -> u16 {
-    DISTANCE_STRATEGY + metric as u16
+    match metric {
+        Metric::L2 => 2,
+        Metric::Cosine => 3,
+        Metric::InnerProduct => 4,
+        // 5 to 9 are those on attributes.
+        Metric::L1 => 10,
+    }
 }
 
 /// The operators of a family.
@@ -81,9 +94,24 @@ fn kdtree_metric_ip() -> i32 {
     Metric::InnerProduct as i32
 }
 
+#[pg_extern(sql = false)]
+fn kdtree_metric_l1() -> i32 {
+    Metric::L1 as i32
+}
+
+#[pg_extern(sql = false)]
+fn kdtree_type_halfvec() -> i32 {
+    VectorType::Halfvec as i32
+}
+
 /// The metric of an index, from its operator class. An index that exists has it in its metapage too.
 pub fn metric(index: Index) -> Metric {
-    let metric = if is_named_kdtree(index) { named_metric(index) } else { pgvector::metric(index) };
+    let metric = if is_named_kdtree(index) {
+        // SAFETY: the function is one of the operator class's.
+        procedure(index, METRIC_PROC).and_then(|procedure| unsafe { metric_of(procedure) })
+    } else {
+        pgvector::distance(index).map(|(metric, _)| metric)
+    };
     metric.unwrap_or_else(|| {
         raise_with_hint(
             PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
@@ -93,15 +121,46 @@ pub fn metric(index: Index) -> Metric {
     })
 }
 
-fn named_metric(index: Index) -> Option<Metric> {
-    // SAFETY: the index is open; the support function takes no arguments.
-    unsafe {
-        let procedure = pg_sys::index_getprocid(index.raw(), 1, METRIC_PROC);
-        if procedure == pg_sys::InvalidOid {
-            None
-        } else {
-            metric_of(procedure)
+/// The type of an index's values, from its operator class. An index that exists has it in its metapage too.
+pub fn vector_type(index: Index) -> VectorType {
+    let named = if is_named_kdtree(index) {
+        match procedure(index, TYPE_PROC) {
+            None => Some(VectorType::Vector),
+            // SAFETY: the function is one of the operator class's.
+            Some(procedure) => unsafe { vector_type_of(procedure) },
         }
+    } else {
+        pgvector::distance(index).map(|(_, vector_type)| vector_type)
+    };
+    let input = type_name(index.column_type(0));
+    named.filter(|named| named.name() == input).unwrap_or_else(|| {
+        raise_with_hint(
+            PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
+            format!("the operator class of index \"{}\" does not say that it is for type {input}", index.name()),
+            "Support function 2 returns the number of the type, like kdtree_type_halfvec(). There is none for vector.",
+        )
+    })
+}
+
+/// A support function of the vector's operator class.
+fn procedure(index: Index, number: u16) -> Option<pg_sys::Oid> {
+    // SAFETY: the index is open.
+    let procedure = unsafe { pg_sys::index_getprocid(index.raw(), 1, number) };
+    (procedure != pg_sys::InvalidOid).then_some(procedure)
+}
+
+/// The name of a type, without its schema.
+pub fn type_name(type_oid: pg_sys::Oid) -> String {
+    // SAFETY: a row of pg_type, released when the name has been copied.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::TYPEOID as i32, type_oid.into());
+        if tuple.is_null() {
+            panic!("cache lookup failed for type {}", type_oid.to_u32());
+        }
+        let form = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_type>();
+        let name = CStr::from_ptr((*form).typname.data.as_ptr()).to_string_lossy().into_owned();
+        pg_sys::ReleaseSysCache(tuple);
+        name
     }
 }
 
@@ -111,7 +170,16 @@ fn named_metric(index: Index) -> Option<Metric> {
 /// `procedure` is a function without arguments that returns an integer.
 pub unsafe fn metric_of(procedure: pg_sys::Oid) -> Option<Metric> {
     // SAFETY: as the caller promises.
-    from_code(unsafe { call(procedure) })
+    u8::try_from(unsafe { call(procedure) }).ok().and_then(Metric::from_code)
+}
+
+/// The type that a support function names, if any.
+///
+/// # Safety
+/// As for [`metric_of`].
+pub unsafe fn vector_type_of(procedure: pg_sys::Oid) -> Option<VectorType> {
+    // SAFETY: as the caller promises.
+    u32::try_from(unsafe { call(procedure) }).ok().and_then(VectorType::from_code)
 }
 
 /// # Safety
@@ -119,8 +187,4 @@ pub unsafe fn metric_of(procedure: pg_sys::Oid) -> Option<Metric> {
 unsafe fn call(procedure: pg_sys::Oid) -> i32 {
     // SAFETY: as the caller promises.
     unsafe { pg_sys::OidFunctionCall0Coll(procedure, pg_sys::InvalidOid) }.value() as i32
-}
-
-fn from_code(code: i32) -> Option<Metric> {
-    u8::try_from(code).ok().and_then(Metric::from_code)
 }

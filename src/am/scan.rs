@@ -34,13 +34,12 @@ use pgrx::{itemptr, pg_sys, PgMemoryContexts, PgSqlErrorCode};
 use super::chain::{scan_delta, Walk};
 use super::open_scans::OpenScan;
 use super::segments::{readable, SegmentPages};
-use super::within::Range;
+use super::vector_type::VectorType;
 use super::{filter, history, meta, options};
 use crate::pg::index::Index;
 use crate::pg::interrupts::check_for_interrupts;
 use crate::pg::report::OrRaise;
 use crate::types::error::raise;
-use crate::types::vector::VectorRef;
 
 /// `ambeginscan`
 ///
@@ -56,8 +55,10 @@ pub unsafe extern "C-unwind" fn begin(
     // with it.
     unsafe {
         let scan = pg_sys::RelationGetIndexScan(index, keys, orderbys);
+        let index = Index::from_raw(index);
         let state = Scan {
-            index: Index::from_raw(index),
+            index,
+            vector_type: meta::vector_type(index),
             target: Target::None,
             conditions: Conditions::default(),
             rows: None,
@@ -100,9 +101,12 @@ pub unsafe extern "C-unwind" fn rescan(
         }
         state.conditions = Conditions::default();
         for at in 0..nkeys as usize {
-            state.conditions.add(state.index, &*(*scan).keyData.add(at));
+            state.conditions.add(state.index, state.vector_type, &*(*scan).keyData.add(at));
         }
-        state.target = if norderbys > 0 { Target::of(&*(*scan).orderByData) } else { Target::None };
+        state.target = match norderbys {
+            0 => Target::None,
+            _ => Target::of(state.vector_type, &*(*scan).orderByData),
+        };
     }
 }
 
@@ -212,16 +216,13 @@ enum Target {
 
 impl Target {
     /// # Safety
-    /// The key is valid, and its argument of type `vector`.
-    unsafe fn of(key: &pg_sys::ScanKeyData) -> Self {
+    /// The key is valid, and its argument of that type.
+    unsafe fn of(vector_type: VectorType, key: &pg_sys::ScanKeyData) -> Self {
         if key.sk_flags & pg_sys::SK_ISNULL as i32 != 0 {
             return Target::Null;
         }
         // SAFETY: as the caller promises.
-        let vector = unsafe { VectorRef::from_datum(key.sk_argument) };
-        let copy = vector.as_slice().to_vec();
-        vector.release();
-        Target::Vector(copy)
+        Target::Vector(unsafe { vector_type.with_numbers(key.sk_argument, <[f32]>::to_vec) })
     }
 }
 
@@ -237,8 +238,8 @@ struct Conditions {
 
 impl Conditions {
     /// # Safety
-    /// The key is valid: on the vector, with an argument of type `vector_range`, or on an attribute.
-    unsafe fn add(&mut self, index: Index, key: &pg_sys::ScanKeyData) {
+    /// The key is valid: on the vector, with a range of that type as its argument, or on an attribute.
+    unsafe fn add(&mut self, index: Index, vector_type: VectorType, key: &pg_sys::ScanKeyData) {
         if key.sk_attno != 1 {
             // SAFETY: as the caller promises.
             unsafe { self.attributes.add(index, key) };
@@ -247,12 +248,9 @@ impl Conditions {
         }
         let is_null = key.sk_flags & pg_sys::SK_ISNULL as i32 != 0;
         // SAFETY: as the caller promises.
-        match if is_null { None } else { unsafe { Range::from_datum(key.sk_argument) } } {
+        match if is_null { None } else { unsafe { vector_type.range(key.sk_argument) } } {
             None => self.impossible = true,
-            Some(Range { center, radius }) => {
-                self.within.push((center.as_slice().to_vec(), radius));
-                center.release();
-            }
+            Some(range) => self.within.push(range),
         }
     }
 
@@ -278,6 +276,7 @@ enum Order {
 /// State of a scan.
 struct Scan {
     index: Index,
+    vector_type: VectorType,
     target: Target,
     conditions: Conditions,
     /// Made by the first call for a row. The index is announced as being read as long as they are there.
@@ -555,9 +554,10 @@ fn all(index: Index, meta: &Meta, order: Order) -> VecDeque<Step> {
 /// Raises an error if the index has vectors of other dimensions than the query.
 pub fn check_same_dims(meta: &Meta, query: &[f32]) {
     if meta.dims != 0 && meta.dims as usize != query.len() {
+        let name = VectorType::from_code(meta.input).map_or("vector", VectorType::name);
         raise(
             PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
-            format!("different vector dimensions {} and {}", meta.dims, query.len()),
+            format!("different {name} dimensions {} and {}", meta.dims, query.len()),
         );
     }
 }

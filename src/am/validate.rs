@@ -9,8 +9,10 @@ use bkd::Metric;
 
 use super::attributes::{kind_of, Kind};
 use super::opclass::{
-    family_members, family_operators, metric_of, within_strategy, Comparison, DISTANCE_STRATEGY, METRIC_PROC,
+    family_members, family_operators, metric_of, type_name, vector_type_of, within_strategy, Comparison,
+    DISTANCE_STRATEGY, METRIC_PROC, TYPE_PROC,
 };
+use super::vector_type::VectorType;
 
 /// `pg_amop.amoppurpose` of an operator for ORDER BY.
 const PURPOSE_ORDER: c_char = b'o' as c_char;
@@ -19,7 +21,8 @@ const PURPOSE_ORDER: c_char = b'o' as c_char;
 const PURPOSE_SEARCH: c_char = b's' as c_char;
 
 /// `amvalidate`: an operator class is one distance operator that returns `float8`, for ORDER BY, and one support function
-/// that names a metric. There may be an operator for what is within a distance. One for attributes is comparisons of types whose keys are of
+/// that names a metric. There may be an operator for what is within a distance, and there is a support function that names the type,
+/// unless that is `vector`. One for attributes is comparisons of types whose keys are of
 /// one kind.
 ///
 /// # Safety
@@ -179,7 +182,7 @@ impl OpClass {
         let procedures: Vec<pg_sys::FormData_pg_amproc> =
             family_members(pg_sys::SysCacheIdentifier::AMPROCNUM, self.family);
         let sound = |procedure: &&pg_sys::FormData_pg_amproc| {
-            procedure.amprocnum == METRIC_PROC as i16 && is_metric_signature(procedure.amproc)
+            procedure.amprocnum == METRIC_PROC as i16 && is_number_signature(procedure.amproc)
         };
         // SAFETY: the signature was just checked.
         procedures.iter().find(sound).and_then(|procedure| unsafe { metric_of(procedure.amproc) })
@@ -188,22 +191,38 @@ impl OpClass {
     fn check_procedures(&self, problems: &mut Vec<String>) {
         let procedures: Vec<pg_sys::FormData_pg_amproc> =
             family_members(pg_sys::SysCacheIdentifier::AMPROCNUM, self.family);
+        let mut vector_type = VectorType::Vector;
         for procedure in &procedures {
-            let name = procedure_name(procedure.amproc);
-            if procedure.amprocnum != METRIC_PROC as i16 {
+            let (name, number) = (procedure_name(procedure.amproc), procedure.amprocnum);
+            if number != METRIC_PROC as i16 && number != TYPE_PROC as i16 {
+                problems.push(format!("contains function {name} with invalid support number {number}"));
+            } else if !is_number_signature(procedure.amproc) {
                 problems.push(format!(
-                    "contains function {name} with invalid support number {}",
-                    procedure.amprocnum
+                    "contains function {name} with wrong signature for support number {number}"
                 ));
-            } else if !is_metric_signature(procedure.amproc) {
-                problems.push(format!(
-                    "contains function {name} with wrong signature for support number {METRIC_PROC}"
-                ));
-            // SAFETY: the signature was just checked.
-            } else if unsafe { metric_of(procedure.amproc) }.is_none() {
-                problems
-                    .push(format!("contains function {name}, which does not return the number of a metric"));
+            } else if number == METRIC_PROC as i16 {
+                // SAFETY: the signature was just checked.
+                if unsafe { metric_of(procedure.amproc) }.is_none() {
+                    problems.push(format!(
+                        "contains function {name}, which does not return the number of a metric"
+                    ));
+                }
+            } else {
+                // SAFETY: the signature was just checked.
+                match unsafe { vector_type_of(procedure.amproc) } {
+                    Some(named) => vector_type = named,
+                    None => problems.push(format!(
+                        "contains function {name}, which does not return the number of a type"
+                    )),
+                }
             }
+        }
+        let input = type_name(self.input);
+        if self.metric().is_some() && input != vector_type.name() {
+            problems.push(format!(
+                "is for type {input}, but would read its values as {}: see support function {TYPE_PROC}",
+                vector_type.name()
+            ));
         }
         if !procedures.iter().any(|procedure| {
             procedure.amprocnum == METRIC_PROC as i16 && procedure.amproclefttype == self.input
@@ -221,7 +240,7 @@ fn are_comparable(one: pg_sys::Oid, other: pg_sys::Oid) -> bool {
 }
 
 /// Whether a function takes nothing and returns an integer.
-fn is_metric_signature(procedure: pg_sys::Oid) -> bool {
+fn is_number_signature(procedure: pg_sys::Oid) -> bool {
     // SAFETY: catalog lookups; the argument types are not used.
     unsafe {
         let mut arguments = std::ptr::null_mut();

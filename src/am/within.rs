@@ -11,75 +11,69 @@ use bkd::Metric;
 use pgrx::datum::FromDatum;
 use pgrx::prelude::*;
 use pgrx::{pg_sys, AnyElement, Internal, PgBox};
+use vector_format::f16;
 
 use super::opclass::{family_operators, within_strategy};
-use crate::types::vector::distance::{cosine, l2, negative_inner_product};
-use crate::types::vector::{check_same_dims, VectorArg, VectorRef};
+use crate::types::dense::casts::to_numbers;
+use crate::types::dense::distance::{cosine, l1, l2, negative_inner_product};
+use crate::types::dense::{check_same_dims, DenseRef, Element};
+use crate::types::halfvec::HalfvecArg;
+use crate::types::vector::VectorArg;
 
 /// The share of a table that is taken to be within a radius: what Postgres assumes of ranges of which it knows nothing
 /// (`DEFAULT_RANGE_INEQ_SEL`).
 const SELECTIVITY: f64 = 0.005;
 
-#[pg_extern(sql = false)]
-fn l2_within(a: VectorArg<'_>, b: VectorArg<'_>, radius: f64) -> bool {
-    is_within(Metric::L2, &a.get(), &b.get(), radius)
+/// Defines the SQL function and the function of the operator for a type and a metric.
+macro_rules! within_functions {
+    ($($metric:expr, $argument:ident, $element:ty: $within:ident $within_range:ident)*) => {$(
+        #[pg_extern(sql = false)]
+        fn $within(a: $argument<'_>, b: $argument<'_>, radius: f64) -> bool {
+            is_within($metric, &a.get(), &b.get(), radius)
+        }
+
+        #[pg_extern(sql = false)]
+        fn $within_range(a: $argument<'_>, range: AnyElement) -> Option<bool> {
+            // SAFETY: the SQL declaration says that it is a range of this type.
+            let range = unsafe { Range::<$element>::from_datum(range.datum()) }?;
+            Some(is_within($metric, &a.get(), &range.center, range.radius))
+        }
+    )*};
 }
 
-#[pg_extern(sql = false)]
-fn cosine_within(a: VectorArg<'_>, b: VectorArg<'_>, radius: f64) -> bool {
-    is_within(Metric::Cosine, &a.get(), &b.get(), radius)
+within_functions! {
+    Metric::L2, VectorArg, f32: l2_within l2_within_range
+    Metric::Cosine, VectorArg, f32: cosine_within cosine_within_range
+    Metric::InnerProduct, VectorArg, f32: negative_inner_product_within negative_inner_product_within_range
+    Metric::L1, VectorArg, f32: l1_within l1_within_range
+    Metric::L2, HalfvecArg, f16: halfvec_l2_within halfvec_l2_within_range
+    Metric::Cosine, HalfvecArg, f16: halfvec_cosine_within halfvec_cosine_within_range
+    Metric::InnerProduct, HalfvecArg, f16: halfvec_negative_inner_product_within halfvec_negative_inner_product_within_range
+    Metric::L1, HalfvecArg, f16: halfvec_l1_within halfvec_l1_within_range
 }
 
-#[pg_extern(sql = false)]
-fn negative_inner_product_within(a: VectorArg<'_>, b: VectorArg<'_>, radius: f64) -> bool {
-    is_within(Metric::InnerProduct, &a.get(), &b.get(), radius)
-}
-
-/// `vector <<-> vector_range`
-#[pg_extern(sql = false)]
-fn l2_within_range(a: VectorArg<'_>, range: AnyElement) -> Option<bool> {
-    is_within_range(Metric::L2, a, range)
-}
-
-/// `vector <<=> vector_range`
-#[pg_extern(sql = false)]
-fn cosine_within_range(a: VectorArg<'_>, range: AnyElement) -> Option<bool> {
-    is_within_range(Metric::Cosine, a, range)
-}
-
-/// `vector <<#> vector_range`
-#[pg_extern(sql = false)]
-fn negative_inner_product_within_range(a: VectorArg<'_>, range: AnyElement) -> Option<bool> {
-    is_within_range(Metric::InnerProduct, a, range)
-}
-
-fn is_within_range(metric: Metric, a: VectorArg<'_>, range: AnyElement) -> Option<bool> {
-    // SAFETY: the SQL declaration says `vector_range`.
-    let range = unsafe { Range::from_datum(range.datum()) }?;
-    Some(is_within(metric, &a.get(), &range.center, range.radius))
-}
-
-fn is_within(metric: Metric, a: &VectorRef<'_>, b: &VectorRef<'_>, radius: f64) -> bool {
+fn is_within<E: Element>(metric: Metric, a: &DenseRef<'_, E>, b: &DenseRef<'_, E>, radius: f64) -> bool {
     check_same_dims(a, b);
     let distance = match metric {
         Metric::L2 => l2,
         Metric::Cosine => cosine,
         Metric::InnerProduct => negative_inner_product,
+        Metric::L1 => l1,
     };
     radius.is_nan() || distance(a.as_slice(), b.as_slice()) <= radius
 }
 
-/// A value of the composite type `vector_range`, neither part of which is NULL.
-pub struct Range<'a> {
-    pub center: VectorRef<'a>,
-    pub radius: f64,
+/// A value of the composite type `vector_range` or `halfvec_range`, neither part of which is NULL.
+pub struct Range<'a, E> {
+    center: DenseRef<'a, E>,
+    radius: f64,
 }
 
-impl Range<'_> {
+impl<E: Element> Range<'_, E> {
     /// `None` if a part is NULL.
     ///
     /// # Safety
-    /// The datum is a `vector_range`, not NULL, and outlives the result.
+    /// The datum is such a value of these elements, not NULL, and outlives the result.
     pub unsafe fn from_datum(datum: pg_sys::Datum) -> Option<Self> {
         // SAFETY: as the caller promises; the type's parts are a vector and a float8.
         unsafe {
@@ -91,8 +85,15 @@ impl Range<'_> {
             };
             let (center, radius) = (part(1)?, part(2)?);
             let radius = f64::from_datum(radius, false)?;
-            Some(Range { center: VectorRef::from_datum(center), radius })
+            Some(Range { center: DenseRef::from_datum(center), radius })
         }
+    }
+
+    /// Center and radius as the engine wants them.
+    pub fn into_numbers(self) -> (Vec<f32>, f64) {
+        let numbers = to_numbers(self.center.as_slice());
+        self.center.release();
+        (numbers, self.radius)
     }
 }
 
@@ -109,6 +110,11 @@ fn cosine_within_support(request: Internal) -> Internal {
 #[pg_extern(sql = false)]
 fn negative_inner_product_within_support(request: Internal) -> Internal {
     support(Metric::InnerProduct, request)
+}
+
+#[pg_extern(sql = false)]
+fn l1_within_support(request: Internal) -> Internal {
+    support(Metric::L1, request)
 }
 
 /// Answers the planner's questions about a function `within` (`src/include/nodes/supportnodes.h`).

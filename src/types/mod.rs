@@ -7,10 +7,10 @@
 pub mod array;
 mod bit;
 mod compare;
-mod dense;
+pub mod dense;
 pub mod error;
 mod function;
-mod halfvec;
+pub mod halfvec;
 pub mod kernels;
 mod message;
 mod sparsevec;

@@ -153,6 +153,8 @@ impl Reserved {
 pub struct Meta {
     /// What the index orders by.
     pub metric: Metric,
+    /// The type of the indexed values. That is the access method's business: the engine sees vectors.
+    pub input: u32,
     /// Dimensions of the indexed vectors; 0 until they are known.
     pub dims: u32,
     /// Attribute columns.
@@ -183,6 +185,8 @@ pub struct Meta {
 pub struct Head {
     /// See [`Meta::metric`].
     pub metric: Metric,
+    /// See [`Meta::input`].
+    pub input: u32,
     /// See [`Meta::dims`].
     pub dims: u32,
     /// See [`Meta::columns`].
@@ -207,7 +211,7 @@ const SEGMENT_BYTES: usize = 28;
 const RETIRED_BYTES: usize = 28;
 const CHAIN_BYTES: usize = 20;
 const RESERVED_BYTES: usize = 16;
-const FIXED_BYTES: usize = 28 + 2 * RESERVED_BYTES + 5 * CHAIN_BYTES;
+const FIXED_BYTES: usize = 32 + 2 * RESERVED_BYTES + 5 * CHAIN_BYTES;
 
 impl Meta {
     /// The first owner number that is given out.
@@ -218,9 +222,10 @@ impl Meta {
     pub const MAX_RETIRED: usize = 120;
 
     /// The metapage of an empty index.
-    pub fn new(metric: Metric, dims: u32, columns: u32) -> Self {
+    pub fn new(metric: Metric, input: u32, dims: u32, columns: u32) -> Self {
         Meta {
             metric,
+            input,
             dims,
             columns,
             next_owner: Self::FIRST_OWNER,
@@ -282,6 +287,7 @@ impl Meta {
         payload.fill(0);
         let mut out = Writer { payload, at: 0 };
         out.u32(self.metric as u32);
+        out.u32(self.input);
         out.u32(self.dims);
         out.u32(self.columns);
         out.u64(self.next_owner);
@@ -327,8 +333,17 @@ impl Meta {
     /// [`Error::Corrupt`] if counts or codes are impossible.
     pub fn read(payload: &Payload) -> Result<Self> {
         let mut input = Reader { payload, at: 0 };
-        let Fixed { metric, dims, columns, next_owner, segments, retired, reserved, chains } =
-            Fixed::read(&mut input)?;
+        let Fixed {
+            metric,
+            input: input_type,
+            dims,
+            columns,
+            next_owner,
+            segments,
+            retired,
+            reserved,
+            chains,
+        } = Fixed::read(&mut input)?;
         let [delta, sealing, unbounded, nan, null] = chains;
         let segments = (0..segments)
             .map(|_| SegmentEntry {
@@ -352,6 +367,7 @@ impl Meta {
             .collect();
         let meta = Meta {
             metric,
+            input: input_type,
             dims,
             columns,
             next_owner,
@@ -373,13 +389,13 @@ impl Meta {
     /// # Errors
     /// As [`Meta::read`].
     pub fn read_head(payload: &Payload) -> Result<Head> {
-        let Fixed { metric, dims, columns, retired, chains, .. } =
+        let Fixed { metric, input, dims, columns, retired, chains, .. } =
             Fixed::read(&mut Reader { payload, at: 0 })?;
         let [delta, _, unbounded, nan, null] = chains;
         if chains.iter().any(Chain::names_metapage) {
             return Err(Error::corrupt(NAMES_ITSELF));
         }
-        Ok(Head { metric, dims, columns, delta, unbounded, nan, null, retired: retired as u32 })
+        Ok(Head { metric, input, dims, columns, delta, unbounded, nan, null, retired: retired as u32 })
     }
 
     /// Whoever holds the lock on the metapage must not be led to lock it again.
@@ -401,6 +417,7 @@ const NAMES_ITSELF: &str = "metapage names itself as a part of the index";
 /// The part of the contents that has always the same length.
 struct Fixed {
     metric: Metric,
+    input: u32,
     dims: u32,
     columns: u32,
     next_owner: u64,
@@ -416,7 +433,7 @@ impl Fixed {
             .ok()
             .and_then(Metric::from_code)
             .ok_or_else(|| Error::corrupt("metapage names an unknown metric"))?;
-        let (dims, columns) = (input.u32(), input.u32());
+        let (input_type, dims, columns) = (input.u32(), input.u32(), input.u32());
         let next_owner = input.u64();
         let (segments, retired) = (input.u32() as usize, input.u32() as usize);
         if dims as usize > crate::MAX_DIMS
@@ -431,7 +448,17 @@ impl Fixed {
         let mut chain =
             || Chain { owner: input.u64(), head: input.u32(), tail: input.u32(), pages: input.u32() };
         let chains = [chain(), chain(), chain(), chain(), chain()];
-        Ok(Fixed { metric, dims, columns, next_owner, segments, retired, reserved, chains })
+        Ok(Fixed {
+            metric,
+            input: input_type,
+            dims,
+            columns,
+            next_owner,
+            segments,
+            retired,
+            reserved,
+            chains,
+        })
     }
 }
 
@@ -480,7 +507,7 @@ mod tests {
 
     #[test]
     fn the_two_kinds_of_work_leave_each_other_room() {
-        let mut meta = Meta::new(Metric::L2, 3, 0);
+        let mut meta = Meta::new(Metric::L2, 0, 3, 0);
         let entry = SegmentEntry { id: 2, directory: 1, directory_bytes: 9, vectors: 5, dead: 0, pages: 4 };
         meta.segments = vec![entry; Meta::MAX_SEGMENTS - 3];
         assert_eq!(meta.room_for_segments(Work::Seal, 0), 3);
@@ -496,7 +523,7 @@ mod tests {
 
     #[test]
     fn round_trips_when_full() {
-        let mut meta = Meta::new(Metric::Cosine, 1280, 31);
+        let mut meta = Meta::new(Metric::Cosine, 7, 1280, 31);
         meta.delta = Chain { owner: meta.take_owner(), head: 1, tail: 9, pages: 9 };
         meta.null = Chain { owner: meta.take_owner(), head: 10, tail: 10, pages: 1 };
         for i in 0..Meta::MAX_SEGMENTS as u32 {
@@ -520,7 +547,7 @@ mod tests {
         let used = meta.write(&mut payload);
         assert!(used <= PAYLOAD);
         let head = Meta::read_head(&payload).unwrap();
-        assert_eq!((head.dims, head.columns), (1280, 31));
+        assert_eq!((head.metric, head.input, head.dims, head.columns), (Metric::Cosine, 7, 1280, 31));
         assert_eq!((head.delta, head.null), (meta.delta, meta.null));
         assert_eq!(head.retired as usize, meta.retired.len());
         assert_eq!(Meta::read(&payload), Ok(meta));

@@ -8,10 +8,11 @@ use super::structure::Sound;
 use super::Findings;
 use crate::am::attributes::keys_of_row;
 use crate::am::chain::Part;
+use crate::am::opclass;
 use crate::am::options::maintenance_bytes;
 use crate::am::segments::{Opened, SegmentPages};
+use crate::am::vector_type::VectorType;
 use crate::pg::heap::{for_each_visible_row, IndexedValues, OpenTable, Snapshot};
-use crate::types::vector::VectorRef;
 use bkd::{prepare, Placement, RowCheck, Tid};
 
 /// Checks all rows; against the table if there is one.
@@ -27,6 +28,7 @@ pub fn check(sound: &Sound, table: Option<(&OpenTable, &Snapshot)>, findings: &m
     let check_of = |opened: &Opened| RowCheck::new(opened.segment.clone(), opened.pages(sound.index));
     let mut rows = Rows {
         sound,
+        vector_type: opclass::vector_type(sound.index),
         segments: sound.segments.iter().map(check_of).collect(),
         range: 0..0,
         entries: Vec::new(),
@@ -85,6 +87,7 @@ fn name(tid: Tid) -> String {
 /// The index's entries of a part of the table, to be compared with its rows.
 struct Rows<'a> {
     sound: &'a Sound,
+    vector_type: VectorType,
     segments: Vec<RowCheck<SegmentPages>>,
     range: Range<u64>,
     entries: Vec<Entry>,
@@ -112,13 +115,10 @@ impl Rows<'_> {
         let problem = match values.first() {
             None => (place != Place::List(Part::Null)).then(|| "is NULL, but not with these".to_string()),
             Some(datum) => {
-                // SAFETY: the operator classes are on the type `vector`, and the row stays where it is during this call.
-                let vector = unsafe { VectorRef::from_datum(datum) };
                 // SAFETY: the values are those of a row of the index.
                 unsafe { keys_of_row(self.sound.index, values.datums(), values.nulls(), &mut self.keys) };
-                let problem = self.vector(place, vector.as_slice());
-                vector.release();
-                problem
+                // SAFETY: the operator class is on that type, and the row stays where it is during this call.
+                unsafe { self.vector_type.with_numbers(datum, |vector| self.vector(place, vector)) }
             }
         };
         if let Some(problem) = problem {

@@ -10,6 +10,7 @@ use bkd::{check_segment, prepare, PageRead, Placement, Tid};
 use super::Findings;
 use crate::am::chain::{Part, Walk};
 use crate::am::segments::{read_directory, read_segment, Opened};
+use crate::am::vector_type::VectorType;
 use crate::am::{meta, opclass};
 use crate::pg::buffer::{Page, SharedPage};
 use crate::pg::index::Index;
@@ -82,6 +83,10 @@ fn check_meta(index: Index, findings: &mut Findings) -> Option<Meta> {
     let metric = opclass::metric(index);
     if meta.metric != metric {
         problem(format!("orders by {}, the operator class by {}", meta.metric.name(), metric.name()));
+    }
+    let (indexed, declared) = (VectorType::from_code(meta.input), opclass::vector_type(index));
+    if let Some(indexed) = indexed.filter(|&indexed| indexed != declared) {
+        problem(format!("is one of {}, the operator class is for {}", indexed.name(), declared.name()));
     }
     let typmod = index.column_typmod();
     if typmod > 0 && typmod as u32 != meta.dims {

@@ -20,7 +20,7 @@ use pgrx::prelude::*;
 use pgrx::{pg_sys, Internal};
 
 use super::handler::{finish, routine, Routine};
-pub use opclass::metric;
+pub use opclass::distance;
 
 /// How many support functions pgvector's operator classes may name.
 const HNSW_PROCEDURES: u16 = 3;

@@ -10,15 +10,17 @@ use pgrx::prelude::*;
 use pgrx::{pg_sys, PgSqlErrorCode};
 
 use crate::am::opclass::{family_operators, DISTANCE_STRATEGY};
+use crate::am::vector_type::VectorType::{self, Halfvec, Vector};
 use crate::pg::index::Index;
+use crate::types::halfvec::distances as halfvec;
 use crate::types::vector::distances as vector;
 
-/// The metric of an index of `hnsw` or `ivfflat`, if its operator is a distance that is served.
-pub fn metric(index: Index) -> Option<Metric> {
-    metric_of_family(index.column_family(0), index.column_type(0))
+/// Metric and type of an index of `hnsw` or `ivfflat`, if its operator is a distance that is served.
+pub fn distance(index: Index) -> Option<(Metric, VectorType)> {
+    distance_of_family(index.column_family(0), index.column_type(0))
 }
 
-fn metric_of_family(family: pg_sys::Oid, input: pg_sys::Oid) -> Option<Metric> {
+fn distance_of_family(family: pg_sys::Oid, input: pg_sys::Oid) -> Option<(Metric, VectorType)> {
     let orders = |operator: &&pg_sys::FormData_pg_amop| {
         operator.amopstrategy == DISTANCE_STRATEGY as i16
             && (operator.amoplefttype, operator.amoprighttype) == (input, input)
@@ -32,11 +34,17 @@ fn metric_of_family(family: pg_sys::Oid, input: pg_sys::Oid) -> Option<Metric> {
         info.fn_addr? as *const ()
     };
     let distances = [
-        (vector::l2_distance::call as *const (), Metric::L2),
-        (vector::vector_negative_inner_product::call as *const (), Metric::InnerProduct),
-        (vector::cosine_distance::call as *const (), Metric::Cosine),
+        (vector::l2_distance::call as *const (), Metric::L2, Vector),
+        (vector::vector_negative_inner_product::call as *const (), Metric::InnerProduct, Vector),
+        (vector::cosine_distance::call as *const (), Metric::Cosine, Vector),
+        (vector::l1_distance::call as *const (), Metric::L1, Vector),
+        (halfvec::halfvec_l2_distance::call as *const (), Metric::L2, Halfvec),
+        (halfvec::halfvec_negative_inner_product::call as *const (), Metric::InnerProduct, Halfvec),
+        (halfvec::halfvec_cosine_distance::call as *const (), Metric::Cosine, Halfvec),
+        (halfvec::halfvec_l1_distance::call as *const (), Metric::L1, Halfvec),
     ];
-    distances.into_iter().find(|&(distance, _)| std::ptr::eq(distance, function)).map(|(_, metric)| metric)
+    let found = distances.into_iter().find(|&(distance, ..)| std::ptr::eq(distance, function));
+    found.map(|(_, metric, vector_type)| (metric, vector_type))
 }
 
 /// `amvalidate`: an operator class orders by one of our distances. Its support functions are pgvector's, and not used.
@@ -48,7 +56,7 @@ pub unsafe extern "C-unwind" fn validate(opclass: pg_sys::Oid) -> bool {
     // SAFETY: catalog lookups.
     let (family, input) =
         unsafe { (pg_sys::get_opclass_family(opclass), pg_sys::get_opclass_input_type(opclass)) };
-    let is_served = metric_of_family(family, input).is_some();
+    let is_served = distance_of_family(family, input).is_some();
     if !is_served {
         // SAFETY: returns a NUL-terminated string in the current memory context.
         let name = unsafe { CStr::from_ptr(pg_sys::generate_opclass_name(opclass)) };

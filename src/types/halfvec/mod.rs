@@ -6,7 +6,7 @@ mod aggregates;
 mod arithmetic;
 mod casts;
 mod compare;
-mod distances;
+pub mod distances;
 mod functions;
 mod io;
 

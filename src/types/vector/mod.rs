@@ -1,6 +1,6 @@
 //! The type `vector`: [`dense`](super::dense) vectors of single precision.
 //!
-//! The modules below hold its SQL functions. The index access method reads values beside them.
+//! The modules below hold its SQL functions.
 
 mod aggregates;
 mod arithmetic;
@@ -12,7 +12,6 @@ mod io;
 
 use pgrx::impl_sql_translatable;
 
-pub use super::dense::{check_same_dims, distance};
 use super::dense::{Dense, DenseArg, DenseRef};
 
 /// A `vector` being built.

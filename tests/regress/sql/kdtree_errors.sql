@@ -82,16 +82,37 @@ CREATE OPERATOR CLASS bad_purpose FOR TYPE vector USING kdtree AS
   OPERATOR 1 =, FUNCTION 1 (vector, vector) kdtree_metric_l2();
 CREATE OPERATOR CLASS bad_strategy FOR TYPE vector USING kdtree AS
   OPERATOR 2 <-> FOR ORDER BY float_ops, FUNCTION 1 (vector, vector) kdtree_metric_l2();
+-- values of another type than the support functions say
+CREATE OPERATOR CLASS bad_type FOR TYPE halfvec USING kdtree AS
+  OPERATOR 1 <-> FOR ORDER BY float_ops, FUNCTION 1 (halfvec, halfvec) kdtree_metric_l2();
+CREATE OPERATOR CLASS bad_type_of_vector FOR TYPE vector USING kdtree AS
+  OPERATOR 1 <-> FOR ORDER BY float_ops,
+  FUNCTION 1 (vector, vector) kdtree_metric_l2(), FUNCTION 2 (vector, vector) kdtree_type_halfvec();
+CREATE OPERATOR CLASS bad_type_number FOR TYPE vector USING kdtree AS
+  OPERATOR 1 <-> FOR ORDER BY float_ops, FUNCTION 1 (vector, vector) kdtree_metric_l2(), FUNCTION 2 (vector, vector) nine();
 SELECT opcname, amvalidate(c.oid) FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod
   WHERE amname = 'kdtree' AND opcname ~ '^(bad|no)_' ORDER BY opcname COLLATE "C";
 CREATE INDEX ON wrong USING kdtree (v bad_metric);
 CREATE INDEX ON wrong USING kdtree (v no_function);
 \echo :SQLSTATE
+CREATE INDEX ON wrong USING kdtree (v bad_type_number);
+\echo :SQLSTATE
+CREATE INDEX ON wrong USING kdtree (v bad_type_of_vector);
+\echo :SQLSTATE
+CREATE INDEX ON wrong USING kdtree ((v::halfvec(3)) bad_type);
+\echo :SQLSTATE
+-- a metric and a type that do not go together
+CREATE INDEX ON wrong USING kdtree (v halfvec_l2_ops);
+CREATE INDEX ON wrong USING kdtree ((v::halfvec(3)) vector_l2_ops);
 DROP OPERATOR FAMILY bad_metric USING kdtree;
 DROP OPERATOR FAMILY bad_signature USING kdtree;
 DROP OPERATOR FAMILY no_function USING kdtree;
 DROP OPERATOR FAMILY no_operator USING kdtree;
 DROP OPERATOR FAMILY bad_purpose USING kdtree;
+DROP OPERATOR FAMILY bad_strategy USING kdtree;
+DROP OPERATOR FAMILY bad_type USING kdtree;
+DROP OPERATOR FAMILY bad_type_of_vector USING kdtree;
+DROP OPERATOR FAMILY bad_type_number USING kdtree;
 DROP FUNCTION nine(), one(vector, vector);
 
 DROP TABLE wrong;

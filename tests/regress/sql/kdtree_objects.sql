@@ -11,7 +11,7 @@ CREATE TEMP VIEW members AS
 SELECT type, identity FROM members WHERE obj_description(objid, classid::regclass::name) IS NULL;
 SELECT type, identity FROM members ORDER BY type COLLATE "C", identity COLLATE "C";
 SELECT oid::regprocedure, provolatile, proisstrict, proparallel FROM pg_proc JOIN members ON oid = objid AND classid = 'pg_proc'::regclass
-  ORDER BY proname COLLATE "C";
+  ORDER BY oid::regprocedure::text COLLATE "C";
 
 -- operator classes
 SELECT opcname, opcdefault, opcintype::regtype, amvalidate(c.oid) FROM pg_opclass c JOIN members ON c.oid = objid AND classid = 'pg_opclass'::regclass
@@ -20,7 +20,7 @@ SELECT opfname, amopopr::regoperator, amopstrategy, amoppurpose FROM pg_amop JOI
   JOIN members ON f.oid = objid AND classid = 'pg_opfamily'::regclass
   ORDER BY opfname COLLATE "C", amopstrategy, amopopr::regoperator::text COLLATE "C";
 SELECT opfname, amproc, amprocnum FROM pg_amproc JOIN pg_opfamily f ON f.oid = amprocfamily
-  JOIN members ON f.oid = objid AND classid = 'pg_opfamily'::regclass ORDER BY opfname COLLATE "C";
+  JOIN members ON f.oid = objid AND classid = 'pg_opfamily'::regclass ORDER BY opfname COLLATE "C", amprocnum;
 
 -- what the access method can do
 CREATE TABLE properties (v vector(3));

@@ -94,9 +94,9 @@ SELECT a.id, count(*) FROM items a, items b
 
 -- Mistakes
 SELECT * FROM items WHERE l2_within(v, '[1,2]', 1);
-SELECT l2_within('[1,2]', '[1,2,3]', 1);
+SELECT l2_within('[1,2]'::vector, '[1,2,3]', 1);
 RESET enable_seqscan;
-SELECT l2_within('[1,2]', '[1,2]', NULL) IS NULL AS null_radius, '[1,2]'::vector <<-> ROW('[1,2]', 0)::vector_range AS operator,
+SELECT l2_within('[1,2]'::vector, '[1,2]', NULL) IS NULL AS null_radius, '[1,2]'::vector <<-> ROW('[1,2]', 0)::vector_range AS operator,
     '[1,2]'::vector <<-> ROW(NULL, 0)::vector_range AS null_center;
 
 -- What belongs to the operator class
