@@ -4,57 +4,26 @@ pgvector adds up distances in another order than our operators do, so its distan
 and the bounds that the index gives must hold for those as well.
 """
 
-import importlib.util
-import shutil
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy
 import pytest
 
-import pgtree
+import pgvector
 import serverlog
 import vectors
+from changes import Items
 from conftest import FAST, LOG_DIR, create_database, remove_remains
+from load import running, writer
+from oracle import Question, compare, verify
 from pgcluster import Cluster
-from pgtree import Tree
 from test_oracle import SIZES, Case
-
-
-def directory(pg_config: Path, option: str) -> Path:
-    output = subprocess.run([pg_config, option], check=True, capture_output=True, text=True).stdout
-    return Path(output.strip())
-
-
-def install_pgvector(tree: Tree) -> list[Path]:
-    """Copies pgvector from the Python package that brings it along, and returns its files."""
-    # Found without importing it, as that would look for a server to start.
-    package = importlib.util.find_spec("pgserver")
-    if package is None:
-        pytest.skip("the Python package pgserver, which has a pgvector, is not installed")
-    root = Path(package.origin).parent / "pginstall"
-    version = subprocess.run([root / "bin" / "postgres", "--version"], capture_output=True, text=True).stdout
-    if f" {tree.major}." not in version:
-        pytest.skip(f"the only pgvector at hand is for {version.strip()}, the tests run on {tree.version}")
-    extensions = directory(tree.pg_config, "--sharedir") / "extension"
-    library = directory(tree.pg_config, "--pkglibdir") / "vector.so"
-    shutil.copy(root / "lib" / "postgresql" / "vector.so", library)
-    files = [library]
-    for source in (root / "share" / "postgresql" / "extension").glob("vector*"):
-        files.append(Path(shutil.copy(source, extensions)))
-    return files
+from vectors import Source, clustered
 
 
 @pytest.fixture(scope="module")
 def pgvector_cluster() -> Iterator[Cluster]:
-    tree = pgtree.prepare(label="pgvector", install=False)
-    files = install_pgvector(tree)
-    before = [file.read_bytes() for file in files]
-    output = pgtree.install_extensions(tree)
-    assert "its files stay untouched" in output
-    assert [file.read_bytes() for file in files] == before
-
+    tree, _ = pgvector.prepare("pgvector")
     cluster = Cluster("pgvector", tree, settings=FAST, log_dir=LOG_DIR)
     remove_remains(cluster)
     with cluster:
@@ -95,3 +64,45 @@ def test_pgvector_index_beside_ours(pgvector_cluster: Cluster, rng: numpy.random
                 assert f"Index Scan using {'ours' if dropped == 'theirs' else 'theirs'}" in plan
                 answers.add(connection.execute(query).fetchone())
         assert answers == {(10,)}
+
+
+def test_hnsw_replaced_by_kdtree(pgvector_cluster: Cluster, rng: numpy.random.Generator) -> None:
+    """As docs/migration.md says it: CONCURRENTLY, while others write."""
+    create_database(pgvector_cluster, "replaced")
+    source = Source(rng, 8, clustered, nulls=0.02)
+    with vectors.register(pgvector_cluster.connect("replaced")) as connection:
+        items = Items(connection, source, 500)
+        items.create()
+        items.copy()
+        connection.execute("CREATE INDEX items_index ON items USING hnsw (embedding vector_l2_ops)")
+        load = writer(source, 20, Items.copy, Items.update_vectors, Items.delete_some)
+        with running(pgvector_cluster, "replaced", rng, load, load):
+            connection.execute(
+                "CREATE INDEX CONCURRENTLY new ON items USING kdtree (embedding vector_l2_ops)"
+            )
+            connection.execute("DROP INDEX CONCURRENTLY items_index")
+            connection.execute("ALTER INDEX new RENAME TO items_index")
+        compare(connection, Question("<->", parameters={"target": source.vector()}, limit=50), "items_index")
+        verify(connection, "items_index")
+
+
+@pytest.mark.parametrize("libraries", [("kdvector", "vector"), ("vector", "kdvector")])
+def test_both_libraries_in_a_session(pgvector_cluster: Cluster, libraries: tuple[str, str]) -> None:
+    """Whichever is loaded first, pgvector's settings are pgvector's."""
+    create_database(pgvector_cluster, "libraries")
+    with pgvector_cluster.connect("libraries") as connection:
+        connection.execute("SET hnsw.ef_search = 77")
+        for library in libraries:
+            connection.execute(f"LOAD '{library}'")
+        connection.execute(
+            "CREATE TABLE items AS SELECT ARRAY[i, 1]::vector(2) AS v FROM generate_series(1, 99) i"
+        )
+        connection.execute("CREATE INDEX ON items USING kdtree (v)")
+        connection.execute("CREATE INDEX ON items USING hnsw (v vector_l2_ops)")
+        connection.execute("SET enable_seqscan = off")
+        query = "SELECT v::text FROM items ORDER BY v <-> '[5,1]' LIMIT 1"
+        assert connection.execute(query).fetchone() == ("[5,1]",)
+        (value, text) = connection.execute(
+            "SELECT setting, extra_desc FROM pg_settings WHERE name = 'hnsw.ef_search'"
+        ).fetchone()
+        assert (value, text) == ("77", "Valid range is 1..1000.")

@@ -7,7 +7,7 @@ use std::ffi::CStr;
 
 use bkd::Metric;
 use pgrx::prelude::*;
-use pgrx::{pg_sys, PgSqlErrorCode};
+use pgrx::{pg_sys, Internal, PgSqlErrorCode};
 
 use crate::am::opclass::{family_operators, DISTANCE_STRATEGY};
 use crate::am::vector_type::VectorType::{self, Halfvec, Vector};
@@ -71,3 +71,23 @@ pub unsafe extern "C-unwind" fn validate(opclass: pg_sys::Oid) -> bool {
     }
     is_served
 }
+
+/// The functions by which pgvector's access methods learn how to treat a type. The engine has no need of them; they are here because operator
+/// classes name them, so they must be there when a database of pgvector's goes over to this library.
+macro_rules! type_support {
+    ($($name:ident),*) => {
+        $(
+            #[pg_extern(sql = false)]
+            fn $name(_fcinfo: pg_sys::FunctionCallInfo) -> Option<Internal> {
+                None
+            }
+        )*
+    };
+}
+type_support!(
+    hnsw_halfvec_support,
+    hnsw_bit_support,
+    hnsw_sparsevec_support,
+    ivfflat_halfvec_support,
+    ivfflat_bit_support
+);

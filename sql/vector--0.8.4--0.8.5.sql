@@ -1,0 +1,1 @@
+-- What SQL can see of pgvector did not change between these versions. It leads on to the script from 0.8.5 to 0.8.6.
