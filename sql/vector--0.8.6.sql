@@ -962,6 +962,14 @@ COMMENT ON ACCESS METHOD hnsw IS 'another name of the access method kdtree';
 
 -- Operator classes of ivfflat and hnsw. The index looks at the operator only; the functions are those that pgvector names.
 
+CREATE FUNCTION ivfflat_halfvec_support(internal) RETURNS internal
+	AS 'MODULE_PATHNAME', 'ivfflat_halfvec_support_wrapper' LANGUAGE C;
+COMMENT ON FUNCTION ivfflat_halfvec_support(internal) IS 'named by operator classes of ivfflat';
+
+CREATE FUNCTION hnsw_halfvec_support(internal) RETURNS internal
+	AS 'MODULE_PATHNAME', 'hnsw_halfvec_support_wrapper' LANGUAGE C;
+COMMENT ON FUNCTION hnsw_halfvec_support(internal) IS 'named by operator classes of hnsw';
+
 CREATE OPERATOR CLASS vector_l2_ops
 	DEFAULT FOR TYPE vector USING ivfflat AS
 	OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops,
@@ -989,6 +997,36 @@ CREATE OPERATOR CLASS vector_cosine_ops
 COMMENT ON OPERATOR CLASS vector_cosine_ops USING ivfflat IS 'ORDER BY cosine distance';
 COMMENT ON OPERATOR FAMILY vector_cosine_ops USING ivfflat IS 'ORDER BY cosine distance';
 
+CREATE OPERATOR CLASS halfvec_l2_ops
+	FOR TYPE halfvec USING ivfflat AS
+	OPERATOR 1 <-> (halfvec, halfvec) FOR ORDER BY float_ops,
+	FUNCTION 1 halfvec_l2_squared_distance(halfvec, halfvec),
+	FUNCTION 3 l2_distance(halfvec, halfvec),
+	FUNCTION 5 ivfflat_halfvec_support(internal);
+COMMENT ON OPERATOR CLASS halfvec_l2_ops USING ivfflat IS 'ORDER BY Euclidean distance';
+COMMENT ON OPERATOR FAMILY halfvec_l2_ops USING ivfflat IS 'ORDER BY Euclidean distance';
+
+CREATE OPERATOR CLASS halfvec_ip_ops
+	FOR TYPE halfvec USING ivfflat AS
+	OPERATOR 1 <#> (halfvec, halfvec) FOR ORDER BY float_ops,
+	FUNCTION 1 halfvec_negative_inner_product(halfvec, halfvec),
+	FUNCTION 3 halfvec_spherical_distance(halfvec, halfvec),
+	FUNCTION 4 l2_norm(halfvec),
+	FUNCTION 5 ivfflat_halfvec_support(internal);
+COMMENT ON OPERATOR CLASS halfvec_ip_ops USING ivfflat IS 'ORDER BY negative inner product';
+COMMENT ON OPERATOR FAMILY halfvec_ip_ops USING ivfflat IS 'ORDER BY negative inner product';
+
+CREATE OPERATOR CLASS halfvec_cosine_ops
+	FOR TYPE halfvec USING ivfflat AS
+	OPERATOR 1 <=> (halfvec, halfvec) FOR ORDER BY float_ops,
+	FUNCTION 1 halfvec_negative_inner_product(halfvec, halfvec),
+	FUNCTION 2 l2_norm(halfvec),
+	FUNCTION 3 halfvec_spherical_distance(halfvec, halfvec),
+	FUNCTION 4 l2_norm(halfvec),
+	FUNCTION 5 ivfflat_halfvec_support(internal);
+COMMENT ON OPERATOR CLASS halfvec_cosine_ops USING ivfflat IS 'ORDER BY cosine distance';
+COMMENT ON OPERATOR FAMILY halfvec_cosine_ops USING ivfflat IS 'ORDER BY cosine distance';
+
 CREATE OPERATOR CLASS vector_l2_ops
 	FOR TYPE vector USING hnsw AS
 	OPERATOR 1 <-> (vector, vector) FOR ORDER BY float_ops,
@@ -1010,3 +1048,43 @@ CREATE OPERATOR CLASS vector_cosine_ops
 	FUNCTION 2 vector_norm(vector);
 COMMENT ON OPERATOR CLASS vector_cosine_ops USING hnsw IS 'ORDER BY cosine distance';
 COMMENT ON OPERATOR FAMILY vector_cosine_ops USING hnsw IS 'ORDER BY cosine distance';
+
+CREATE OPERATOR CLASS vector_l1_ops
+	FOR TYPE vector USING hnsw AS
+	OPERATOR 1 <+> (vector, vector) FOR ORDER BY float_ops,
+	FUNCTION 1 l1_distance(vector, vector);
+COMMENT ON OPERATOR CLASS vector_l1_ops USING hnsw IS 'ORDER BY taxicab distance';
+COMMENT ON OPERATOR FAMILY vector_l1_ops USING hnsw IS 'ORDER BY taxicab distance';
+
+CREATE OPERATOR CLASS halfvec_l2_ops
+	FOR TYPE halfvec USING hnsw AS
+	OPERATOR 1 <-> (halfvec, halfvec) FOR ORDER BY float_ops,
+	FUNCTION 1 halfvec_l2_squared_distance(halfvec, halfvec),
+	FUNCTION 3 hnsw_halfvec_support(internal);
+COMMENT ON OPERATOR CLASS halfvec_l2_ops USING hnsw IS 'ORDER BY Euclidean distance';
+COMMENT ON OPERATOR FAMILY halfvec_l2_ops USING hnsw IS 'ORDER BY Euclidean distance';
+
+CREATE OPERATOR CLASS halfvec_ip_ops
+	FOR TYPE halfvec USING hnsw AS
+	OPERATOR 1 <#> (halfvec, halfvec) FOR ORDER BY float_ops,
+	FUNCTION 1 halfvec_negative_inner_product(halfvec, halfvec),
+	FUNCTION 3 hnsw_halfvec_support(internal);
+COMMENT ON OPERATOR CLASS halfvec_ip_ops USING hnsw IS 'ORDER BY negative inner product';
+COMMENT ON OPERATOR FAMILY halfvec_ip_ops USING hnsw IS 'ORDER BY negative inner product';
+
+CREATE OPERATOR CLASS halfvec_cosine_ops
+	FOR TYPE halfvec USING hnsw AS
+	OPERATOR 1 <=> (halfvec, halfvec) FOR ORDER BY float_ops,
+	FUNCTION 1 halfvec_negative_inner_product(halfvec, halfvec),
+	FUNCTION 2 l2_norm(halfvec),
+	FUNCTION 3 hnsw_halfvec_support(internal);
+COMMENT ON OPERATOR CLASS halfvec_cosine_ops USING hnsw IS 'ORDER BY cosine distance';
+COMMENT ON OPERATOR FAMILY halfvec_cosine_ops USING hnsw IS 'ORDER BY cosine distance';
+
+CREATE OPERATOR CLASS halfvec_l1_ops
+	FOR TYPE halfvec USING hnsw AS
+	OPERATOR 1 <+> (halfvec, halfvec) FOR ORDER BY float_ops,
+	FUNCTION 1 l1_distance(halfvec, halfvec),
+	FUNCTION 3 hnsw_halfvec_support(internal);
+COMMENT ON OPERATOR CLASS halfvec_l1_ops USING hnsw IS 'ORDER BY taxicab distance';
+COMMENT ON OPERATOR FAMILY halfvec_l1_ops USING hnsw IS 'ORDER BY taxicab distance';

@@ -57,7 +57,6 @@ CASTS = (
 )
 
 
-VECTOR_CLASSES = ("vector_l2_ops", "vector_ip_ops", "vector_cosine_ops")
 INDEX_OPTIONS = {
     "hnsw (v vector_l2_ops)": {
         "m": (1, 2, 16, 32, 33, 100, 101, "'x'"),
@@ -69,7 +68,12 @@ INDEX_OPTIONS = {
 }
 
 # What follows USING in CREATE INDEX.
-INDEXES = [f"{method} (v {opclass})" for method in ("hnsw", "ivfflat") for opclass in VECTOR_CLASSES]
+INDEXES = [
+    f"{method} ({column} {type}_{distance}_ops)"
+    for method in ("hnsw", "ivfflat")
+    for column, type in (("v", "vector"), ("h", "halfvec"))
+    for distance in ("l2", "ip", "cosine", "l1")
+]
 INDEXES += [
     f"{index} WITH ({option} = {value})"
     for index, options in INDEX_OPTIONS.items()
@@ -80,7 +84,6 @@ INDEXES += [f"hnsw ({column})" for column in "vhbsi"] + [f"ivfflat ({column})" f
 INDEXES += [
     "hnsw (v vector_ops)",
     "hnsw (i vector_l2_ops)",
-    "ivfflat (v vector_l1_ops)",
     "ivfflat (b bit_jaccard_ops)",
     "ivfflat (s sparsevec_l2_ops)",
     "hnsw (v vector_l2_ops, i)",

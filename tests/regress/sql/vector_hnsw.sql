@@ -36,6 +36,34 @@ SELECT pg_temp.kd_compare($$SELECT v <#> '[0.5,0.5,0.5,0.5]' AS d FROM named ORD
 DROP INDEX named_v;
 CREATE INDEX named_v ON named USING ivfflat (v vector_cosine_ops);
 SELECT pg_temp.kd_compare($$SELECT v <=> '[0.5,0.5,0.5,0.5]' AS d FROM named ORDER BY 1$$);
+DROP INDEX named_v;
+CREATE INDEX named_v ON named USING hnsw (v vector_l1_ops);
+SELECT pg_temp.kd_compare($$SELECT v <+> '[0.5,0.5,0.5,0.5]' AS d FROM named ORDER BY 1 LIMIT 50$$);
+DROP INDEX named_v;
+SET client_min_messages = warning;
+CREATE INDEX named_h ON named USING hnsw ((v::halfvec(4)) halfvec_l2_ops);
+SELECT pg_temp.kd_compare($$SELECT v::halfvec(4) <-> '[0.5,0.5,0.5,0.5]' AS d FROM named ORDER BY 1 LIMIT 50$$);
+DROP INDEX named_h;
+CREATE INDEX named_h ON named USING hnsw ((v::halfvec(4)) halfvec_ip_ops);
+SELECT pg_temp.kd_compare($$SELECT v::halfvec(4) <#> '[0.5,0.5,0.5,0.5]' AS d FROM named ORDER BY 1 LIMIT 50$$);
+DROP INDEX named_h;
+CREATE INDEX named_h ON named USING hnsw ((v::halfvec(4)) halfvec_cosine_ops);
+SELECT pg_temp.kd_compare($$SELECT v::halfvec(4) <=> '[0.5,0.5,0.5,0.5]' AS d FROM named ORDER BY 1 LIMIT 50$$);
+DROP INDEX named_h;
+CREATE INDEX named_h ON named USING hnsw ((v::halfvec(4)) halfvec_l1_ops);
+SELECT pg_temp.kd_compare($$SELECT v::halfvec(4) <+> '[0.5,0.5,0.5,0.5]' AS d FROM named ORDER BY 1 LIMIT 50$$);
+DROP INDEX named_h;
+CREATE INDEX named_h ON named USING ivfflat ((v::halfvec(4)) halfvec_l2_ops);
+SELECT pg_temp.kd_compare($$SELECT v::halfvec(4) <-> '[0.5,0.5,0.5,0.5]' AS d FROM named ORDER BY 1 LIMIT 50$$);
+DROP INDEX named_h;
+CREATE INDEX named_h ON named USING ivfflat ((v::halfvec(4)) halfvec_ip_ops);
+SELECT pg_temp.kd_compare($$SELECT v::halfvec(4) <#> '[0.5,0.5,0.5,0.5]' AS d FROM named ORDER BY 1 LIMIT 50$$);
+DROP INDEX named_h;
+CREATE INDEX named_h ON named USING ivfflat ((v::halfvec(4)) halfvec_cosine_ops);
+SELECT pg_temp.kd_compare($$SELECT v::halfvec(4) <=> '[0.5,0.5,0.5,0.5]' AS d FROM named ORDER BY 1 LIMIT 50$$);
+DROP INDEX named_h;
+RESET client_min_messages;
+CREATE INDEX named_v ON named USING ivfflat (v vector_cosine_ops);
 EXPLAIN (COSTS OFF) SELECT id FROM named ORDER BY v <=> '[1,2,3,4]' LIMIT 5;
 
 -- the functions of the extension kdtree take these indexes
