@@ -9,7 +9,6 @@ import numpy
 import psycopg
 import pytest
 
-import serveruser
 import vectors
 from oracle import Question, compare
 from pgcluster import Cluster
@@ -156,9 +155,8 @@ def test_restore_is_silent(cluster: Cluster, db: psycopg.Connection, dbname: str
 
     def run(program: str, *arguments: str, database: str, text: str | None = None):
         return subprocess.run(
-            [*serveruser.prefix(), cluster.tree.program(program), *arguments],
+            [cluster.tree.program(program), *arguments],
             env=cluster.environment(database),
-            cwd="/",
             input=text,
             capture_output=True,
             check=True,

@@ -12,6 +12,7 @@ more than 2,000, which pgvector refuses.
 import importlib.util
 import re
 import struct
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ import pgtree
 import pgvectors
 import serverlog
 from conftest import FAST, LOG_DIR, remove_remains
+from oracle import verify
 from pgcluster import Cluster
 from surface import COMPARISONS, DISTANCES, statements
 
@@ -282,3 +284,56 @@ def test_random_values(
             numpy.testing.assert_allclose(one_sums[[0, 3]], other_sums[[0, 3]], rtol=tolerance)
             numpy.testing.assert_allclose(one_sums[1], other_sums[1], atol=tolerance * size)
             numpy.testing.assert_allclose(one_sums[2], other_sums[2], atol=2 * tolerance)
+
+
+# Of a table `items` with the columns id, v, h, s, b.
+DUMPED_INDEXES = (
+    "hnsw (v vector_l2_ops) WITH (m = 8, ef_construction = 64)",
+    "hnsw (h halfvec_cosine_ops)",
+    "hnsw ((v::halfvec(8)) halfvec_l2_ops) WHERE id > 100",
+    "ivfflat (v vector_ip_ops) WITH (lists = 7)",
+    "ivfflat (h halfvec_l2_ops)",
+)
+
+
+def test_dump_of_pgvector_is_restored(
+    cluster: Cluster, dbname: str, peer_cluster: Cluster, peer: psycopg.Connection
+) -> None:
+    """With its indexes and their options, without a word."""
+    peer.execute(
+        "CREATE TABLE items AS SELECT id, v, v::halfvec(8) AS h, v::sparsevec(8) AS s, "
+        "binary_quantize(v)::bit(8) AS b FROM (SELECT id, array_agg(sin(id * d))::vector(8) AS v "
+        "FROM generate_series(1, 500) id, generate_series(1, 8) d GROUP BY id) AS vectors"
+    )
+    peer.execute("ALTER TABLE items ADD average vector(8) DEFAULT '[1,2,3,4,5,6,7,8]'")
+    peer.execute(
+        "CREATE VIEW near AS SELECT id FROM items WHERE v <-> average < 14.3 AND b <~> B'11110000' < 4"
+    )
+    for index in DUMPED_INDEXES:
+        peer.execute(f"CREATE INDEX ON items USING {index}")
+    cluster.create_database(f"{dbname}_restored")
+    dump = run(peer_cluster, "pg_dump", "peer").stdout
+    restored = run(cluster, "psql", f"{dbname}_restored", "-Xq", "-v", "ON_ERROR_STOP=1", text=dump)
+    assert restored.stderr == ""
+    with cluster.connect(f"{dbname}_restored") as ours:
+        for query in (
+            "SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 'items'::regclass ORDER BY 1",
+            "SELECT id, v, h, s, b::text, average FROM items ORDER BY id",
+            "SELECT count(*) FROM near",
+        ):
+            assert ours.execute(query).fetchall() == peer.execute(query).fetchall()
+        ours.execute("CREATE EXTENSION kdtree")
+        verify(ours)
+    with cluster.connect() as connection:
+        connection.execute(f"DROP DATABASE {dbname}_restored")
+
+
+def run(server: Cluster, program: str, dbname: str, *arguments: str, text: str | None = None):
+    return subprocess.run(
+        [server.tree.program(program), *arguments],
+        env=server.environment(dbname),
+        input=text,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
