@@ -22,9 +22,9 @@ def literal(vector: numpy.ndarray) -> str:
     return "[" + ",".join(map(repr, vector.tolist())) + "]"
 
 
-def binary(vector: numpy.ndarray) -> bytes:
+def binary(vector: numpy.ndarray, element: str = ">f4") -> bytes:
     """The binary form of a vector, as the protocol sends it: dimensions, zero, floats; big-endian."""
-    return numpy.array([len(vector), 0], ">i2").tobytes() + vector.astype(">f4").tobytes()
+    return numpy.array([len(vector), 0], ">i2").tobytes() + vector.astype(element).tobytes()
 
 
 def copy_in(

@@ -1,17 +1,6 @@
 -- kdtree 0.2.0: looking after an index; searching within a distance; filters; halfvec and L1.
 \echo Use "ALTER EXTENSION kdtree UPDATE TO '0.2.0'" to load this file. \quit
 
-DO $$
-BEGIN
-    IF to_regtype('halfvec') IS NULL THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'feature_not_supported',
-            MESSAGE = 'this version of extension "vector" has no type halfvec',
-            HINT = 'kdtree 0.2.0 needs version 0.7.0 or later of the extension "vector".';
-    END IF;
-END
-$$;
-
 CREATE FUNCTION kdtree_merge(index regclass) RETURNS int4
     AS 'MODULE_PATHNAME', 'kdtree_merge_wrapper' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kdtree_merge(regclass) IS 'makes a kdtree index of as few segments as memory allows; returns their number';
@@ -120,131 +109,143 @@ CREATE FUNCTION kdtree_recall(
 COMMENT ON FUNCTION kdtree_recall(regclass, vector[], int4, float8) IS
     'measures what approximate scans of a kdtree index find for these queries and what they cost';
 
--- L1
+-- What the extension vector may not have: halfvec and the operator <+> came with version 0.7.0 of pgvector.
 
-CREATE FUNCTION kdtree_metric_l1() RETURNS int4
-    AS 'MODULE_PATHNAME', 'kdtree_metric_l1_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION kdtree_metric_l1() IS 'kdtree support function: taxicab distance';
+DO $$
+BEGIN
+    IF to_regtype('halfvec') IS NULL THEN
+        RAISE NOTICE 'kdtree is installed without operator classes for halfvec and L1'
+            USING HINT = 'The extension "vector" has them from version 0.7.0 on.';
+        RETURN;
+    END IF;
 
-CREATE OPERATOR CLASS vector_l1_ops FOR TYPE vector USING kdtree AS
-    OPERATOR 1 <+> (vector, vector) FOR ORDER BY float_ops,
-    FUNCTION 1 (vector, vector) kdtree_metric_l1();
-COMMENT ON OPERATOR CLASS vector_l1_ops USING kdtree IS 'ORDER BY taxicab distance';
-COMMENT ON OPERATOR FAMILY vector_l1_ops USING kdtree IS 'ORDER BY taxicab distance';
+    -- L1
 
-CREATE FUNCTION l1_within_support(internal) RETURNS internal
-    AS 'MODULE_PATHNAME', 'l1_within_support_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION l1_within_support(internal) IS 'planner support for l1_within';
+    CREATE FUNCTION kdtree_metric_l1() RETURNS int4
+        AS 'MODULE_PATHNAME', 'kdtree_metric_l1_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION kdtree_metric_l1() IS 'kdtree support function: taxicab distance';
 
-CREATE FUNCTION l1_within(vector, vector, radius float8) RETURNS boolean
-    AS 'MODULE_PATHNAME', 'l1_within_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
-    SUPPORT l1_within_support;
-COMMENT ON FUNCTION l1_within(vector, vector, float8) IS 'whether the taxicab distance <+> is at most the radius';
+    CREATE OPERATOR CLASS vector_l1_ops FOR TYPE vector USING kdtree AS
+        OPERATOR 1 <+> (vector, vector) FOR ORDER BY float_ops,
+        FUNCTION 1 (vector, vector) kdtree_metric_l1();
+    COMMENT ON OPERATOR CLASS vector_l1_ops USING kdtree IS 'ORDER BY taxicab distance';
+    COMMENT ON OPERATOR FAMILY vector_l1_ops USING kdtree IS 'ORDER BY taxicab distance';
 
-CREATE FUNCTION l1_within_range(vector, vector_range) RETURNS boolean
-    AS 'MODULE_PATHNAME', 'l1_within_range_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION l1_within_range(vector, vector_range) IS 'implementation of <<+> operator';
+    CREATE FUNCTION l1_within_support(internal) RETURNS internal
+        AS 'MODULE_PATHNAME', 'l1_within_support_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION l1_within_support(internal) IS 'planner support for l1_within';
 
-CREATE OPERATOR <<+> (LEFTARG = vector, RIGHTARG = vector_range,
-    FUNCTION = l1_within_range, RESTRICT = areasel, JOIN = areajoinsel);
-COMMENT ON OPERATOR <<+> (vector, vector_range) IS 'l1_within, as a condition of an index';
+    CREATE FUNCTION l1_within(vector, vector, radius float8) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'l1_within_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+        SUPPORT l1_within_support;
+    COMMENT ON FUNCTION l1_within(vector, vector, float8) IS 'whether the taxicab distance <+> is at most the radius';
 
-ALTER OPERATOR FAMILY vector_l1_ops USING kdtree ADD OPERATOR 10 <<+> (vector, vector_range);
+    CREATE FUNCTION l1_within_range(vector, vector_range) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'l1_within_range_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION l1_within_range(vector, vector_range) IS 'implementation of <<+> operator';
 
--- halfvec: support function 2 says that values are of this type
+    CREATE OPERATOR <<+> (LEFTARG = vector, RIGHTARG = vector_range,
+        FUNCTION = l1_within_range, RESTRICT = areasel, JOIN = areajoinsel);
+    COMMENT ON OPERATOR <<+> (vector, vector_range) IS 'l1_within, as a condition of an index';
 
-CREATE FUNCTION kdtree_type_halfvec() RETURNS int4
-    AS 'MODULE_PATHNAME', 'kdtree_type_halfvec_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION kdtree_type_halfvec() IS 'kdtree support function: values are of type halfvec';
+    ALTER OPERATOR FAMILY vector_l1_ops USING kdtree ADD OPERATOR 10 <<+> (vector, vector_range);
 
-CREATE TYPE halfvec_range AS (center halfvec, radius float8);
-COMMENT ON TYPE halfvec_range IS 'all vectors within a distance of one';
+    -- halfvec: support function 2 says that values are of this type
 
-CREATE OPERATOR CLASS halfvec_l2_ops DEFAULT FOR TYPE halfvec USING kdtree AS
-    OPERATOR 1 <-> (halfvec, halfvec) FOR ORDER BY float_ops,
-    FUNCTION 1 (halfvec, halfvec) kdtree_metric_l2(),
-    FUNCTION 2 (halfvec, halfvec) kdtree_type_halfvec();
-COMMENT ON OPERATOR CLASS halfvec_l2_ops USING kdtree IS 'ORDER BY Euclidean distance';
-COMMENT ON OPERATOR FAMILY halfvec_l2_ops USING kdtree IS 'ORDER BY Euclidean distance';
+    CREATE FUNCTION kdtree_type_halfvec() RETURNS int4
+        AS 'MODULE_PATHNAME', 'kdtree_type_halfvec_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION kdtree_type_halfvec() IS 'kdtree support function: values are of type halfvec';
 
-CREATE OPERATOR CLASS halfvec_cosine_ops FOR TYPE halfvec USING kdtree AS
-    OPERATOR 1 <=> (halfvec, halfvec) FOR ORDER BY float_ops,
-    FUNCTION 1 (halfvec, halfvec) kdtree_metric_cosine(),
-    FUNCTION 2 (halfvec, halfvec) kdtree_type_halfvec();
-COMMENT ON OPERATOR CLASS halfvec_cosine_ops USING kdtree IS 'ORDER BY cosine distance';
-COMMENT ON OPERATOR FAMILY halfvec_cosine_ops USING kdtree IS 'ORDER BY cosine distance';
+    CREATE TYPE halfvec_range AS (center halfvec, radius float8);
+    COMMENT ON TYPE halfvec_range IS 'all vectors within a distance of one';
 
-CREATE OPERATOR CLASS halfvec_ip_ops FOR TYPE halfvec USING kdtree AS
-    OPERATOR 1 <#> (halfvec, halfvec) FOR ORDER BY float_ops,
-    FUNCTION 1 (halfvec, halfvec) kdtree_metric_ip(),
-    FUNCTION 2 (halfvec, halfvec) kdtree_type_halfvec();
-COMMENT ON OPERATOR CLASS halfvec_ip_ops USING kdtree IS 'ORDER BY negative inner product';
-COMMENT ON OPERATOR FAMILY halfvec_ip_ops USING kdtree IS 'ORDER BY negative inner product';
+    CREATE OPERATOR CLASS halfvec_l2_ops DEFAULT FOR TYPE halfvec USING kdtree AS
+        OPERATOR 1 <-> (halfvec, halfvec) FOR ORDER BY float_ops,
+        FUNCTION 1 (halfvec, halfvec) kdtree_metric_l2(),
+        FUNCTION 2 (halfvec, halfvec) kdtree_type_halfvec();
+    COMMENT ON OPERATOR CLASS halfvec_l2_ops USING kdtree IS 'ORDER BY Euclidean distance';
+    COMMENT ON OPERATOR FAMILY halfvec_l2_ops USING kdtree IS 'ORDER BY Euclidean distance';
 
-CREATE OPERATOR CLASS halfvec_l1_ops FOR TYPE halfvec USING kdtree AS
-    OPERATOR 1 <+> (halfvec, halfvec) FOR ORDER BY float_ops,
-    FUNCTION 1 (halfvec, halfvec) kdtree_metric_l1(),
-    FUNCTION 2 (halfvec, halfvec) kdtree_type_halfvec();
-COMMENT ON OPERATOR CLASS halfvec_l1_ops USING kdtree IS 'ORDER BY taxicab distance';
-COMMENT ON OPERATOR FAMILY halfvec_l1_ops USING kdtree IS 'ORDER BY taxicab distance';
+    CREATE OPERATOR CLASS halfvec_cosine_ops FOR TYPE halfvec USING kdtree AS
+        OPERATOR 1 <=> (halfvec, halfvec) FOR ORDER BY float_ops,
+        FUNCTION 1 (halfvec, halfvec) kdtree_metric_cosine(),
+        FUNCTION 2 (halfvec, halfvec) kdtree_type_halfvec();
+    COMMENT ON OPERATOR CLASS halfvec_cosine_ops USING kdtree IS 'ORDER BY cosine distance';
+    COMMENT ON OPERATOR FAMILY halfvec_cosine_ops USING kdtree IS 'ORDER BY cosine distance';
 
-CREATE FUNCTION l2_within(halfvec, halfvec, radius float8) RETURNS boolean
-    AS 'MODULE_PATHNAME', 'halfvec_l2_within_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
-    SUPPORT l2_within_support;
-COMMENT ON FUNCTION l2_within(halfvec, halfvec, float8)
-    IS 'whether the Euclidean distance <-> is at most the radius';
+    CREATE OPERATOR CLASS halfvec_ip_ops FOR TYPE halfvec USING kdtree AS
+        OPERATOR 1 <#> (halfvec, halfvec) FOR ORDER BY float_ops,
+        FUNCTION 1 (halfvec, halfvec) kdtree_metric_ip(),
+        FUNCTION 2 (halfvec, halfvec) kdtree_type_halfvec();
+    COMMENT ON OPERATOR CLASS halfvec_ip_ops USING kdtree IS 'ORDER BY negative inner product';
+    COMMENT ON OPERATOR FAMILY halfvec_ip_ops USING kdtree IS 'ORDER BY negative inner product';
 
-CREATE FUNCTION cosine_within(halfvec, halfvec, radius float8) RETURNS boolean
-    AS 'MODULE_PATHNAME', 'halfvec_cosine_within_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
-    SUPPORT cosine_within_support;
-COMMENT ON FUNCTION cosine_within(halfvec, halfvec, float8)
-    IS 'whether the cosine distance <=> is at most the radius';
+    CREATE OPERATOR CLASS halfvec_l1_ops FOR TYPE halfvec USING kdtree AS
+        OPERATOR 1 <+> (halfvec, halfvec) FOR ORDER BY float_ops,
+        FUNCTION 1 (halfvec, halfvec) kdtree_metric_l1(),
+        FUNCTION 2 (halfvec, halfvec) kdtree_type_halfvec();
+    COMMENT ON OPERATOR CLASS halfvec_l1_ops USING kdtree IS 'ORDER BY taxicab distance';
+    COMMENT ON OPERATOR FAMILY halfvec_l1_ops USING kdtree IS 'ORDER BY taxicab distance';
 
-CREATE FUNCTION negative_inner_product_within(halfvec, halfvec, radius float8) RETURNS boolean
-    AS 'MODULE_PATHNAME', 'halfvec_negative_inner_product_within_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
-    SUPPORT negative_inner_product_within_support;
-COMMENT ON FUNCTION negative_inner_product_within(halfvec, halfvec, float8)
-    IS 'whether the negative inner product <#> is at most the radius';
+    CREATE FUNCTION l2_within(halfvec, halfvec, radius float8) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'halfvec_l2_within_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+        SUPPORT l2_within_support;
+    COMMENT ON FUNCTION l2_within(halfvec, halfvec, float8)
+        IS 'whether the Euclidean distance <-> is at most the radius';
 
-CREATE FUNCTION l1_within(halfvec, halfvec, radius float8) RETURNS boolean
-    AS 'MODULE_PATHNAME', 'halfvec_l1_within_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
-    SUPPORT l1_within_support;
-COMMENT ON FUNCTION l1_within(halfvec, halfvec, float8)
-    IS 'whether the taxicab distance <+> is at most the radius';
+    CREATE FUNCTION cosine_within(halfvec, halfvec, radius float8) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'halfvec_cosine_within_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+        SUPPORT cosine_within_support;
+    COMMENT ON FUNCTION cosine_within(halfvec, halfvec, float8)
+        IS 'whether the cosine distance <=> is at most the radius';
 
-CREATE FUNCTION l2_within_range(halfvec, halfvec_range) RETURNS boolean
-    AS 'MODULE_PATHNAME', 'halfvec_l2_within_range_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION l2_within_range(halfvec, halfvec_range) IS 'implementation of <<-> operator';
+    CREATE FUNCTION negative_inner_product_within(halfvec, halfvec, radius float8) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'halfvec_negative_inner_product_within_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+        SUPPORT negative_inner_product_within_support;
+    COMMENT ON FUNCTION negative_inner_product_within(halfvec, halfvec, float8)
+        IS 'whether the negative inner product <#> is at most the radius';
 
-CREATE FUNCTION cosine_within_range(halfvec, halfvec_range) RETURNS boolean
-    AS 'MODULE_PATHNAME', 'halfvec_cosine_within_range_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION cosine_within_range(halfvec, halfvec_range) IS 'implementation of <<=> operator';
+    CREATE FUNCTION l1_within(halfvec, halfvec, radius float8) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'halfvec_l1_within_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+        SUPPORT l1_within_support;
+    COMMENT ON FUNCTION l1_within(halfvec, halfvec, float8)
+        IS 'whether the taxicab distance <+> is at most the radius';
 
-CREATE FUNCTION negative_inner_product_within_range(halfvec, halfvec_range) RETURNS boolean
-    AS 'MODULE_PATHNAME', 'halfvec_negative_inner_product_within_range_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION negative_inner_product_within_range(halfvec, halfvec_range) IS 'implementation of <<#> operator';
+    CREATE FUNCTION l2_within_range(halfvec, halfvec_range) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'halfvec_l2_within_range_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION l2_within_range(halfvec, halfvec_range) IS 'implementation of <<-> operator';
 
-CREATE FUNCTION l1_within_range(halfvec, halfvec_range) RETURNS boolean
-    AS 'MODULE_PATHNAME', 'halfvec_l1_within_range_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION l1_within_range(halfvec, halfvec_range) IS 'implementation of <<+> operator';
+    CREATE FUNCTION cosine_within_range(halfvec, halfvec_range) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'halfvec_cosine_within_range_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION cosine_within_range(halfvec, halfvec_range) IS 'implementation of <<=> operator';
 
-CREATE OPERATOR <<-> (LEFTARG = halfvec, RIGHTARG = halfvec_range,
-    FUNCTION = l2_within_range, RESTRICT = areasel, JOIN = areajoinsel);
-COMMENT ON OPERATOR <<-> (halfvec, halfvec_range) IS 'l2_within, as a condition of an index';
-CREATE OPERATOR <<=> (LEFTARG = halfvec, RIGHTARG = halfvec_range,
-    FUNCTION = cosine_within_range, RESTRICT = areasel, JOIN = areajoinsel);
-COMMENT ON OPERATOR <<=> (halfvec, halfvec_range) IS 'cosine_within, as a condition of an index';
-CREATE OPERATOR <<#> (LEFTARG = halfvec, RIGHTARG = halfvec_range,
-    FUNCTION = negative_inner_product_within_range, RESTRICT = areasel, JOIN = areajoinsel);
-COMMENT ON OPERATOR <<#> (halfvec, halfvec_range) IS 'negative_inner_product_within, as a condition of an index';
-CREATE OPERATOR <<+> (LEFTARG = halfvec, RIGHTARG = halfvec_range,
-    FUNCTION = l1_within_range, RESTRICT = areasel, JOIN = areajoinsel);
-COMMENT ON OPERATOR <<+> (halfvec, halfvec_range) IS 'l1_within, as a condition of an index';
+    CREATE FUNCTION negative_inner_product_within_range(halfvec, halfvec_range) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'halfvec_negative_inner_product_within_range_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION negative_inner_product_within_range(halfvec, halfvec_range) IS 'implementation of <<#> operator';
 
-ALTER OPERATOR FAMILY halfvec_l2_ops USING kdtree ADD OPERATOR 2 <<-> (halfvec, halfvec_range);
-ALTER OPERATOR FAMILY halfvec_cosine_ops USING kdtree ADD OPERATOR 3 <<=> (halfvec, halfvec_range);
-ALTER OPERATOR FAMILY halfvec_ip_ops USING kdtree ADD OPERATOR 4 <<#> (halfvec, halfvec_range);
-ALTER OPERATOR FAMILY halfvec_l1_ops USING kdtree ADD OPERATOR 10 <<+> (halfvec, halfvec_range);
+    CREATE FUNCTION l1_within_range(halfvec, halfvec_range) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'halfvec_l1_within_range_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION l1_within_range(halfvec, halfvec_range) IS 'implementation of <<+> operator';
+
+    CREATE OPERATOR <<-> (LEFTARG = halfvec, RIGHTARG = halfvec_range,
+        FUNCTION = l2_within_range, RESTRICT = areasel, JOIN = areajoinsel);
+    COMMENT ON OPERATOR <<-> (halfvec, halfvec_range) IS 'l2_within, as a condition of an index';
+    CREATE OPERATOR <<=> (LEFTARG = halfvec, RIGHTARG = halfvec_range,
+        FUNCTION = cosine_within_range, RESTRICT = areasel, JOIN = areajoinsel);
+    COMMENT ON OPERATOR <<=> (halfvec, halfvec_range) IS 'cosine_within, as a condition of an index';
+    CREATE OPERATOR <<#> (LEFTARG = halfvec, RIGHTARG = halfvec_range,
+        FUNCTION = negative_inner_product_within_range, RESTRICT = areasel, JOIN = areajoinsel);
+    COMMENT ON OPERATOR <<#> (halfvec, halfvec_range) IS 'negative_inner_product_within, as a condition of an index';
+    CREATE OPERATOR <<+> (LEFTARG = halfvec, RIGHTARG = halfvec_range,
+        FUNCTION = l1_within_range, RESTRICT = areasel, JOIN = areajoinsel);
+    COMMENT ON OPERATOR <<+> (halfvec, halfvec_range) IS 'l1_within, as a condition of an index';
+
+    ALTER OPERATOR FAMILY halfvec_l2_ops USING kdtree ADD OPERATOR 2 <<-> (halfvec, halfvec_range);
+    ALTER OPERATOR FAMILY halfvec_cosine_ops USING kdtree ADD OPERATOR 3 <<=> (halfvec, halfvec_range);
+    ALTER OPERATOR FAMILY halfvec_ip_ops USING kdtree ADD OPERATOR 4 <<#> (halfvec, halfvec_range);
+    ALTER OPERATOR FAMILY halfvec_l1_ops USING kdtree ADD OPERATOR 10 <<+> (halfvec, halfvec_range);
+END
+$$;
 
 -- Attributes: columns behind the vector that a scan filters by. The operators are core's; what an index keeps of a value
 -- follows from its type.

@@ -31,7 +31,7 @@ class Items:
 
     def create(self, *, typmod: bool = True, unlogged: bool = False, temporary: bool = False) -> None:
         persistence = "UNLOGGED" if unlogged else "TEMPORARY" if temporary else ""
-        typename = f"vector({self.source.dims})" if typmod else "vector"
+        typename = self.source.type + (f"({self.source.dims})" if typmod else "")
         self.connection.execute(
             f"CREATE {persistence} TABLE items "
             f"(id bigserial PRIMARY KEY, label int NOT NULL, embedding {typename})"
@@ -86,7 +86,7 @@ class Items:
             self.connection.transaction(),
             self.connection.cursor().copy("COPY items (label, embedding) FROM STDIN (FORMAT binary)") as copy,
         ):
-            copy.set_types(["int4", "vector"])
+            copy.set_types(["int4", self.source.type])
             for value in self.source.values(self.batch):
                 copy.write_row((self.label(), value))
 

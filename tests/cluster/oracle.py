@@ -20,7 +20,22 @@ from psycopg import sql
 
 Row = tuple[int, str | None]
 
-OPERATORS = {"vector_l2_ops": "<->", "vector_cosine_ops": "<=>", "vector_ip_ops": "<#>"}
+OPERATORS = {
+    "vector_l2_ops": "<->",
+    "vector_cosine_ops": "<=>",
+    "vector_ip_ops": "<#>",
+    "vector_l1_ops": "<+>",
+}
+ALL_OPERATORS = {
+    **OPERATORS,
+    **{opclass.replace("vector", "halfvec"): operator for opclass, operator in OPERATORS.items()},
+}
+
+
+def type_of(opclass: str) -> str:
+    """The type of the vectors that an operator class is for."""
+    return opclass.split("_")[0]
+
 
 THROUGH_INDEX = {"enable_seqscan": "off", "enable_sort": "off", "enable_indexscan": "on"}
 SEQUENTIALLY = {"enable_seqscan": "on", "enable_sort": "on", "enable_indexscan": "off"}
@@ -41,6 +56,7 @@ class Question:
     table: str = "items"
     condition: str = "true"
     column: str = "embedding"
+    type: str = "vector"
     limit: int | None = None
     offset: int = 0
 
@@ -80,7 +96,7 @@ def compare_prepared(connection: psycopg.Connection, question: Question, *indexe
     with planned(connection, {**THROUGH_INDEX, "plan_cache_mode": "force_generic_plan"}):
         text = question.text().replace("%(target)s", "$1").replace("%%", "%")
         # By the simple protocol: a statement of the server, not of the driver.
-        connection.execute(f"PREPARE question(vector) AS {text}")
+        connection.execute(f"PREPARE question({question.type}) AS {text}")
         try:
             execute = sql.SQL("EXECUTE question({})").format(sql.Literal(question.parameters["target"]))
             assert_uses(plan_of(connection, execute), indexes)
@@ -137,11 +153,13 @@ def compare_lateral(
         check(answer, whole[outer_id], f"the nearest of row {outer_id} by {limited}", limit)
 
 
-WITHIN = {
-    "vector_l2_ops": "l2_within",
-    "vector_cosine_ops": "cosine_within",
-    "vector_ip_ops": "negative_inner_product_within",
+FUNCTIONS = {
+    "<->": "l2_within",
+    "<=>": "cosine_within",
+    "<#>": "negative_inner_product_within",
+    "<+>": "l1_within",
 }
+WITHIN = {opclass: FUNCTIONS[operator] for opclass, operator in ALL_OPERATORS.items()}
 
 
 def compare_within(
@@ -149,8 +167,9 @@ def compare_within(
 ) -> list[int]:
     """Asserts that all plans find the same rows within a radius, and returns them."""
     parameters = {"target": target, "radius": radius}
+    operator = ALL_OPERATORS[opclass]
     condition = f"{WITHIN[opclass]}(embedding, %(target)s, %(radius)s)"
-    distance = f"embedding {OPERATORS[opclass]} %(target)s"
+    distance = f"embedding {operator} %(target)s"
     plain = f"SELECT id FROM items WHERE {condition} ORDER BY id"
     ordered = f"SELECT id, ({distance})::text FROM items WHERE {condition} ORDER BY {distance}"
 
@@ -213,7 +232,8 @@ def compare_all(
     for index, opclass in connection.execute(query, (table,)).fetchall():
         names.append(index)
         for limit in limits:
-            question = Question(OPERATORS[opclass], parameters={"target": target}, table=table, limit=limit)
+            operator = ALL_OPERATORS[opclass]
+            question = Question(operator, parameters={"target": target}, table=table, limit=limit)
             compare(connection, question, index)
     return names
 

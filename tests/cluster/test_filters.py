@@ -14,7 +14,7 @@ import pytest
 
 import vectors
 from oracle import (
-    OPERATORS,
+    ALL_OPERATORS,
     SEQUENTIALLY,
     THROUGH_INDEX,
     WITHIN,
@@ -28,6 +28,7 @@ from oracle import (
     ordered_scans,
     plan_of,
     planned,
+    type_of,
 )
 from pgcluster import Cluster
 
@@ -104,9 +105,13 @@ class Case:
     def __init__(self, number: int, rng: numpy.random.Generator, sessions: list[psycopg.Connection]):
         self.rng = rng
         dims = (3, 24, 64)[number % 3]
-        self.source = vectors.Source(rng, dims, vectors.DISTRIBUTIONS[0], zeros=0.01, nulls=0.01)
+        self.opclass = str(rng.choice(list(ALL_OPERATORS)))
+        self.operator = ALL_OPERATORS[self.opclass]
+        distribution = vectors.DISTRIBUTIONS[0]
+        self.source = vectors.Source(
+            rng, dims, distribution, zeros=0.01, nulls=0.01, type=type_of(self.opclass)
+        )
         self.sessions = sessions
-        self.opclass = str(rng.choice(list(OPERATORS)))
         names = list(COLUMNS)
         # Every type in turn, and some others.
         chosen = {names[number % len(names)], *rng.choice(names, rng.integers(0, 4)).tolist()}
@@ -131,7 +136,9 @@ class Case:
             "(provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
         )
         definitions = ", ".join(f"{name} {kind.type}" for name, kind in COLUMNS.items())
-        session.execute(f"CREATE TABLE items (id int PRIMARY KEY, embedding vector, {definitions})")
+        session.execute(
+            f"CREATE TABLE items (id int PRIMARY KEY, embedding {self.source.type}, {definitions})"
+        )
         index_after = self.rng.integers(3)
         for step in range(CHANGES):
             if step == index_after:
@@ -223,7 +230,7 @@ class Case:
     def question(self, condition: str) -> Question:
         limit = self.rng.choice(numpy.array([1, 10, 100, None], object))
         parameters = {"target": self.source.vector()}
-        return Question(OPERATORS[self.opclass], parameters=parameters, condition=condition, limit=limit)
+        return Question(self.operator, parameters=parameters, condition=condition, limit=limit)
 
     def ask(self) -> None:
         kinds = [
@@ -255,7 +262,7 @@ class Case:
         """A scan that is started again with another vector and other values."""
         column = str(self.rng.choice(self.columns))
         operator = str(self.rng.choice(["<=", "="])) if COLUMNS[column].ordered else "="
-        distance = f"embedding {OPERATORS[self.opclass]} target"
+        distance = f"embedding {self.operator} target"
 
         def text(tail: str) -> str:
             return (
@@ -280,7 +287,7 @@ class Case:
     def ask_within(self, session: psycopg.Connection) -> None:
         """Conditions on attributes and on the distance, by a bitmap and by a plain scan."""
         target = self.source.vector()
-        distance = f"embedding {OPERATORS[self.opclass]} %(target)s"
+        distance = f"embedding {self.operator} %(target)s"
         (radius,) = session.execute(
             f"SELECT percentile_disc({self.rng.random()}) WITHIN GROUP (ORDER BY {distance}) FROM items "
             "WHERE embedding IS NOT NULL",

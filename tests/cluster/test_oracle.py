@@ -6,7 +6,7 @@ take turns, so that what one keeps of the index is outdated by the other. Change
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy
 import psycopg
@@ -15,7 +15,7 @@ import pytest
 import vectors
 from changes import LABELS, Items
 from oracle import (
-    OPERATORS,
+    ALL_OPERATORS,
     SEQUENTIALLY,
     THROUGH_INDEX,
     Question,
@@ -27,6 +27,7 @@ from oracle import (
     compare_size,
     compare_within,
     plan_of,
+    type_of,
 )
 from pgcluster import Cluster
 from vectors import DISTRIBUTIONS, Source
@@ -45,24 +46,31 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 class Case:
     """One table with its index and its two sessions."""
 
-    def __init__(self, number: int, rng: numpy.random.Generator, sessions: list[psycopg.Connection]):
+    def __init__(
+        self,
+        number: int,
+        rng: numpy.random.Generator,
+        sessions: list[psycopg.Connection],
+        opclasses: Collection[str] = ALL_OPERATORS,
+    ):
         dims = list(SIZES)[number % len(SIZES)]
         self.rng = rng
+        self.opclass = str(rng.choice(list(opclasses)))
         self.source = Source(
             rng,
             dims,
             DISTRIBUTIONS[rng.integers(len(DISTRIBUTIONS))],
             zeros=rng.choice([0.0, 0.02]),
             nulls=rng.choice([0.0, 0.02]),
+            type=type_of(self.opclass),
         )
         self.sessions = sessions
-        self.opclass = str(rng.choice(list(OPERATORS)))
         self.items = Items(sessions[0], self.source, SIZES[dims])
         self.steps: list[str] = self.items.history
 
     @property
     def operator(self) -> str:
-        return OPERATORS[self.opclass]
+        return ALL_OPERATORS[self.opclass]
 
     def session(self) -> psycopg.Connection:
         return self.sessions[self.rng.integers(len(self.sessions))]
@@ -108,9 +116,9 @@ class Case:
         if kind < 0.8:
             return self.source.vector()
         if kind < 0.9:
-            return numpy.zeros(self.source.dims, numpy.float32)
+            return self.source.typed(numpy.zeros(self.source.dims))
         far = self.rng.normal(size=self.source.dims) * 10.0 ** self.rng.uniform(-30, 37)
-        return far.astype(numpy.float32)
+        return self.source.typed(far)
 
     def question(self, **changes) -> Question:
         conditions = [
@@ -126,6 +134,7 @@ class Case:
         weights = numpy.array([8, 2, 2, 2, 1, 1, 1, 1], float)
         values = {
             "operator": self.operator,
+            "type": self.source.type,
             "parameters": {"target": self.target()},
             "condition": str(self.rng.choice(conditions, p=weights / weights.sum())),
             "limit": self.rng.choice(numpy.array([1, 2, 10, 50, 100, 1000, None], object)),
@@ -194,7 +203,7 @@ class Case:
         """Refused in the same words, with and without the index."""
         if not self.items.connection.execute("SELECT count(embedding) FROM items").fetchone()[0]:
             return
-        other = numpy.ones(self.source.dims + 1, numpy.float32)
+        other = self.source.typed(numpy.ones(self.source.dims + 1))
         question = self.question(parameters={"target": other}, condition="true", limit=1)
         messages = []
         for settings in (SEQUENTIALLY, THROUGH_INDEX):

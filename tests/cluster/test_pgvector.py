@@ -20,6 +20,9 @@ from pgcluster import Cluster
 from test_oracle import SIZES, Case
 from vectors import Source, clustered
 
+# What this pgvector has types and operators for.
+OPCLASSES = ("vector_l2_ops", "vector_cosine_ops", "vector_ip_ops")
+
 
 @pytest.fixture(scope="module")
 def pgvector_cluster() -> Iterator[Cluster]:
@@ -41,7 +44,10 @@ def test_index_agrees_with_table(case: int, pgvector_cluster: Cluster, rng: nump
     ):
         (library,) = one.execute("SELECT probin FROM pg_proc WHERE proname = 'vector_in'").fetchone()
         assert library == "$libdir/vector"
-        Case(case, rng, [one, other]).run()
+        served = "SELECT opcname FROM pg_opclass JOIN pg_am a ON a.oid = opcmethod WHERE amname = 'kdtree'"
+        found = {opclass for (opclass,) in one.execute(served)}
+        assert {opclass for opclass in found if "vec" in opclass} == set(OPCLASSES)
+        Case(case, rng, [one, other], OPCLASSES).run()
 
 
 def test_pgvector_index_beside_ours(pgvector_cluster: Cluster, rng: numpy.random.Generator) -> None:

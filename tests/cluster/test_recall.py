@@ -13,7 +13,17 @@ import pytest
 
 import vectors
 from changes import LABELS, Items
-from oracle import OPERATORS, THROUGH_INDEX, Question, ask_table, assert_uses, plan_of, planned, verify
+from oracle import (
+    ALL_OPERATORS,
+    THROUGH_INDEX,
+    Question,
+    ask_table,
+    assert_uses,
+    plan_of,
+    planned,
+    type_of,
+    verify,
+)
 from pgcluster import Cluster
 from vectors import Source, all_equal, clustered, few_distinct, uniform
 
@@ -57,7 +67,7 @@ def check(connection: psycopg.Connection, question: Question, recall: float) -> 
 
 
 @pytest.mark.parametrize("distribution", [uniform, clustered, few_distinct, all_equal])
-@pytest.mark.parametrize("opclass", OPERATORS)
+@pytest.mark.parametrize("opclass", ALL_OPERATORS)
 def test_nothing_is_lost(
     connection: psycopg.Connection,
     rng: numpy.random.Generator,
@@ -65,7 +75,7 @@ def test_nothing_is_lost(
     distribution: vectors.Distribution,
 ) -> None:
     """Through inserts, deletes, VACUUM and merges."""
-    source = Source(rng, DIMS, distribution)
+    source = Source(rng, DIMS, distribution, type=type_of(opclass))
     items = Items(connection, source, ROWS)
     items.create()
     items.copy()
@@ -75,7 +85,7 @@ def test_nothing_is_lost(
     for _ in range(ROUNDS):
         for _ in range(QUESTIONS):
             question = Question(
-                OPERATORS[opclass],
+                ALL_OPERATORS[opclass],
                 parameters={"target": source.vector()},
                 condition=str(
                     rng.choice(

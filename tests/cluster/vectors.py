@@ -1,4 +1,4 @@
-"""Random vectors of many kinds, and psycopg's way of sending them.
+"""Random vectors of many kinds, and psycopg's way of sending them: numpy's arrays, and `Halves` as `halfvec`.
 
 Distributions are chosen to hurt: coordinates shared by many vectors, few distinct vectors, magnitudes at both
 ends of what a float can hold, vectors without a direction.
@@ -17,12 +17,31 @@ from psycopg.types import TypeInfo
 import pgvectors
 
 LARGEST = numpy.finfo(numpy.float32).max
+LARGEST_HALF = numpy.finfo(numpy.float16).max
+
+
+class Halves(numpy.ndarray):
+    """Numbers of half precision, to be sent as a halfvec."""
+
+
+def halves(numbers: numpy.ndarray) -> Halves:
+    """The halves that are nearest to numbers; to those that are too large, the largest."""
+    return numpy.clip(numbers, -LARGEST_HALF, LARGEST_HALF).astype(numpy.float16).view(Halves)
 
 
 def register(connection: psycopg.Connection) -> psycopg.Connection:
-    """Makes the connection send numpy arrays as values of the type vector; returns the connection."""
+    """Makes the connection send numpy arrays as vectors; returns the connection."""
     info = TypeInfo.fetch(connection, "vector")
     assert info is not None, "the extension vector is not in this database"
+    register_type(connection, info, numpy.ndarray, ">f4")
+    # A pgvector before 0.7.0 has none.
+    if info := TypeInfo.fetch(connection, "halfvec"):
+        register_type(connection, info, Halves, ">f2")
+    return connection
+
+
+def register_type(connection: psycopg.Connection, info: TypeInfo, array: type, element: str) -> None:
+    """Makes the connection send these arrays as values of a type with such elements."""
     info.register(connection)
 
     class Text(Dumper):
@@ -36,12 +55,11 @@ def register(connection: psycopg.Connection) -> psycopg.Connection:
         format = Format.BINARY
 
         def dump(self, vector: numpy.ndarray) -> bytes:
-            return pgvectors.binary(vector)
+            return pgvectors.binary(vector, element)
 
     # Where both will do, the one registered last is used; literals take the text.
-    connection.adapters.register_dumper(numpy.ndarray, Text)
-    connection.adapters.register_dumper(numpy.ndarray, Binary)
-    return connection
+    connection.adapters.register_dumper(array, Text)
+    connection.adapters.register_dumper(array, Binary)
 
 
 def uniform(rng: Generator, count: int, dims: int) -> numpy.ndarray:
@@ -117,11 +135,16 @@ class Source:
     distribution: Distribution = uniform
     zeros: float = 0.0
     nulls: float = 0.0
+    type: str = "vector"
 
     def vectors(self, count: int) -> numpy.ndarray:
-        drawn = self.distribution(self.rng, count, self.dims).astype(numpy.float32)
+        drawn = self.typed(self.distribution(self.rng, count, self.dims))
         drawn[self.rng.random(count) < self.zeros] = 0.0
         return drawn
+
+    def typed(self, numbers: numpy.ndarray) -> numpy.ndarray:
+        """As values of the type."""
+        return halves(numbers) if self.type == "halfvec" else numbers.astype(numpy.float32)
 
     def vector(self) -> numpy.ndarray:
         return self.vectors(1)[0]
@@ -131,6 +154,6 @@ class Source:
 
     def __str__(self) -> str:
         return (
-            f"{self.dims} dimensions, {self.distribution.__name__}, "
+            f"{self.type}, {self.dims} dimensions, {self.distribution.__name__}, "
             f"{self.zeros:.0%} zero vectors, {self.nulls:.0%} NULL"
         )

@@ -40,13 +40,12 @@ EXPLAIN (COSTS OFF) SELECT id FROM taxis WHERE l1_within(v, '[1,2,3]', 1) ORDER 
 -- another metric's condition is none of this index
 EXPLAIN (COSTS OFF) SELECT id FROM taxis WHERE l2_within(v, '[1,2,3]', 1) ORDER BY v <+> '[1,2,3]';
 SELECT id, v <+> '[1,2,3]' AS distance FROM taxis ORDER BY v <+> '[1,2,3]' LIMIT 5;
+SELECT coarse < 1500 AS few FROM kdtree_last_scan();
 SELECT id FROM taxis WHERE l1_within(v, '[1,2,3]', 0) ORDER BY id;
 SELECT id FROM taxis WHERE l1_within(v, '[0,0,0]', 6) AND id > 4000 ORDER BY id;
 SELECT id FROM taxis ORDER BY v <+> '[1,2]' LIMIT 1;
 SELECT l1_within('[1,2]'::vector, '[1,2,3]', 1);
 RESET enable_seqscan;
--- a half-open look: few of many vectors are compared
-SELECT coarse < 1500 AS few FROM kdtree_last_scan();
 DELETE FROM taxis WHERE id % 4 = 0;
 VACUUM taxis;
 SELECT kdtree_merge('taxis_v');
