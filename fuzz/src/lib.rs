@@ -16,7 +16,7 @@ use bkd::{
 
 /// Metric, dimensions, vectors and leaf size of the segments that are damaged: one leaf and many, vectors that take a
 /// part of a page and several pages, axes of the vectors' own and principal components.
-const SHAPES: [(Metric, usize, usize, usize); 8] = [
+const SHAPES: [(Metric, usize, usize, usize); 10] = [
     (Metric::L2, 1, 100, 16),
     (Metric::L2, 3, 150, 40),
     (Metric::Cosine, 3, 33, 40),
@@ -25,6 +25,8 @@ const SHAPES: [(Metric, usize, usize, usize); 8] = [
     (Metric::InnerProduct, 70, 90, 40),
     (Metric::Cosine, 70, 50, 16),
     (Metric::L2, 1100, 20, 16),
+    (Metric::L1, 5, 80, 40),
+    (Metric::L1, 70, 60, 16),
 ];
 
 /// A segment as it was built.

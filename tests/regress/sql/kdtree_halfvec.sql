@@ -54,6 +54,10 @@ SELECT id FROM halves ORDER BY v <-> '[1,2]' LIMIT 1;
 SELECT id FROM halves ORDER BY v <-> (SELECT '[1,2]'::halfvec) LIMIT 1;
 \echo :SQLSTATE
 
+-- What approximate scans find, for queries of one's own, too
+SELECT measured, mean, minimum FROM kdtree_recall('halves_l1', 10, 20, 0.9);
+SELECT measured, mean, minimum FROM kdtree_recall('halves_l2', ARRAY['[1,2,3]', '[4,5,6]']::vector[]);
+
 -- Within a distance
 EXPLAIN (COSTS OFF) SELECT * FROM halves WHERE l2_within(v, '[1,2,3]', 2);
 EXPLAIN (COSTS OFF) SELECT * FROM halves WHERE l1_within(v, '[1,2,3]', 2) ORDER BY v <+> '[1,2,3]';
