@@ -7,8 +7,8 @@ use bkd::layout::attributes::NULL_KEY;
 use bkd::layout::{tids, PAYLOAD};
 use bkd::{
     check_segment, export, pack_bits, pack_sparse, BitMetric, Body, Directory, Everything, Extent, Filter,
-    KeyRanges, MemStore, PackedInput, PackedQuery, PackedSearch, Packing, Placement, Progress, RowCheck,
-    Segment, Space, Tid,
+    KeyRanges, MemStore, Metric, PackedInput, PackedQuery, PackedSearch, Packing, Placement, Progress,
+    RowCheck, Segment, Space, Tid,
 };
 use proptest::prelude::*;
 

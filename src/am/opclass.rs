@@ -132,7 +132,7 @@ pub fn indexed(index: Index) -> (Space, VectorType) {
         raise_with_hint(
             PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
             format!("the operator class of index \"{}\" does not say that it is for type {input}", index.name()),
-            "Support function 2 returns the number of the type, like kdtree_type_halfvec(). There is none for vector, bit and sparsevec.",
+            "Support function 2 returns the number of the type, like kdtree_type_halfvec(). There is none for vector.",
         )
     });
     (space, vector_type)

@@ -4,7 +4,7 @@ use super::build::{leaf_range, size_of};
 use crate::check::{attributes, check_tids, Full, Report};
 use crate::layout::packed::PackedLayout;
 use crate::layout::{PageKind, Payload};
-use crate::{Packing, PageRead, Result, Segment, Space};
+use crate::{Packing, PageRead, Result, Segment};
 
 /// How far the sum of a size may depend on the order of its terms.
 const ROUNDING: f64 = 1e-11;
@@ -17,9 +17,7 @@ pub(crate) fn check<S: PageRead>(
     check: &mut dyn FnMut(),
     report: &mut Report<'_>,
 ) -> Result<(), Full> {
-    let Space::Packed(packing) = segment.directory().space else {
-        unreachable!("the segment has a packed layout")
-    };
+    let packing = segment.directory().space.packing();
     let mut before = f64::NEG_INFINITY;
     for leaf in 0..segment.leaves() {
         check();
