@@ -112,10 +112,8 @@ class PackedItems(Items):
     source: PackedSource
 
     def create(self, *, typmod: bool = True, unlogged: bool = False, temporary: bool = False) -> None:
-        super().create(typmod=False, unlogged=unlogged, temporary=temporary)
         # A bit without a length would be a single one.
-        column = self.source.column if typmod or self.source.type == "bit" else self.source.type
-        self.connection.execute(f"ALTER TABLE items ALTER embedding TYPE {column} USING NULL")
+        super().create(typmod=typmod or self.source.type == "bit", unlogged=unlogged, temporary=temporary)
 
     def copy(self) -> None:
         with (
@@ -198,6 +196,7 @@ class Case:
         ]
         values = {
             "operator": self.operator,
+            "type": self.source.column,
             "parameters": {"target": self.target()},
             "condition": str(self.rng.choice(conditions, p=[0.5, 0.2, 0.1, 0.1, 0.05, 0.05])),
             "limit": self.rng.choice([1, 2, 10, 100, 1000, None]),
@@ -224,8 +223,7 @@ class Case:
 
     def ask_prepared(self, session: psycopg.Connection) -> None:
         target = None if self.rng.random() < 0.3 else self.target()
-        question = self.question(parameters={"target": target})
-        compare_prepared(session, question, "items_index", type=self.source.column)
+        compare_prepared(session, self.question(parameters={"target": target}), "items_index")
 
     def ask_with_cursor(self, session: psycopg.Connection) -> None:
         steps = [1, *self.rng.integers(1, 200, self.rng.integers(0, 8)).tolist()]
