@@ -128,8 +128,8 @@ impl DeltaLayout {
 
     /// Bytes of the packed item that begins here.
     fn packed_item(&self, item: &[u8]) -> Option<usize> {
-        let &[low, high] = item.get(LENGTH..DELTA_PREFIX)?.as_array()?;
-        Some(self.body_start() + usize::from(u16::from_le_bytes([low, high])))
+        let length = item.get(LENGTH..DELTA_PREFIX)?.try_into().expect("two bytes");
+        Some(self.body_start() + usize::from(u16::from_le_bytes(length)))
     }
 }
 

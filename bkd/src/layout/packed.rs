@@ -79,12 +79,11 @@ impl PackedLayout {
     pub fn is_body(&self, body: &[u8]) -> bool {
         match self.packing {
             Packing::Bits(_) => {
-                let whole = self.dims / 8;
-                let mut rest = body.iter().skip(whole);
-                let cut = (self.dims % 8 > 0).then(|| rest.next()).flatten();
+                let (whole, cut) = (self.dims / 8, self.dims % 8);
+                // Of the first byte that is not all bits, those behind the last one.
+                let behind = |at: usize| if at == 0 { u8::MAX >> cut } else { u8::MAX };
                 body.len() == self.width()
-                    && cut.is_none_or(|&byte| byte << (self.dims % 8) == 0)
-                    && rest.all(|&byte| byte == 0)
+                    && body.iter().skip(whole).enumerate().all(|(at, &byte)| byte & behind(at) == 0)
             }
             Packing::Sparse(_) => {
                 let Some(elements) = SparseBody::of(body) else { return false };

@@ -143,7 +143,7 @@ impl<S: PageRead> PackedSearch<S> {
         let Some(nearest) = (0..bounds.len()).min_by(by_bound) else { return Ok(()) };
         // What is left on both sides.
         let (mut below, mut above) = (0..nearest, nearest..bounds.len());
-        let mut next = |tau: f32| loop {
+        let mut next = |tau: f32| {
             let from_below = below.end.checked_sub(1).filter(|_| !below.is_empty());
             let from_above = Some(above.start).filter(|_| !above.is_empty());
             let leaf = match (from_below, from_above) {
@@ -161,7 +161,7 @@ impl<S: PageRead> PackedSearch<S> {
             if bounds[leaf] > tau {
                 return None;
             }
-            return Some((leaf, bounds[leaf]));
+            Some((leaf, bounds[leaf]))
         };
         while let Some((leaf, bound)) = next(candidates.tau()) {
             if may_match(&self.filter, &segment, leaf) {
