@@ -114,7 +114,7 @@ COMMENT ON FUNCTION kdtree_recall(regclass, vector[], int4, float8) IS
 DO $$
 BEGIN
     IF to_regtype('halfvec') IS NULL THEN
-        RAISE NOTICE 'kdtree is installed without operator classes for halfvec and L1'
+        RAISE NOTICE 'kdtree is installed without operator classes for halfvec, sparsevec, bit and L1'
             USING HINT = 'The extension "vector" has them from version 0.7.0 on.';
         RETURN;
     END IF;
@@ -423,3 +423,73 @@ COMMENT ON OPERATOR FAMILY text_ops USING kdtree IS 'filter by equality of text'
 CREATE OPERATOR CLASS text_ops DEFAULT FOR TYPE text USING kdtree FAMILY text_ops AS
     OPERATOR 7 =;
 COMMENT ON OPERATOR CLASS text_ops USING kdtree IS 'filter by equality of text';
+
+-- Bit strings and sparse vectors, which an index keeps as they are. Their operators came with version 0.7.0 of pgvector, too.
+
+DO $$
+BEGIN
+    IF to_regtype('sparsevec') IS NULL THEN
+        RETURN;
+    END IF;
+
+    CREATE FUNCTION kdtree_metric_hamming() RETURNS int4
+        AS 'MODULE_PATHNAME', 'kdtree_metric_hamming_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION kdtree_metric_hamming() IS 'kdtree support function: Hamming distance of bit strings';
+
+    CREATE FUNCTION kdtree_metric_jaccard() RETURNS int4
+        AS 'MODULE_PATHNAME', 'kdtree_metric_jaccard_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION kdtree_metric_jaccard() IS 'kdtree support function: Jaccard distance of bit strings';
+
+    CREATE FUNCTION kdtree_metric_sparse_l2() RETURNS int4
+        AS 'MODULE_PATHNAME', 'kdtree_metric_sparse_l2_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION kdtree_metric_sparse_l2() IS 'kdtree support function: Euclidean distance of sparse vectors';
+
+    CREATE FUNCTION kdtree_metric_sparse_cosine() RETURNS int4
+        AS 'MODULE_PATHNAME', 'kdtree_metric_sparse_cosine_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION kdtree_metric_sparse_cosine() IS 'kdtree support function: cosine distance of sparse vectors';
+
+    CREATE FUNCTION kdtree_metric_sparse_ip() RETURNS int4
+        AS 'MODULE_PATHNAME', 'kdtree_metric_sparse_ip_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION kdtree_metric_sparse_ip() IS 'kdtree support function: negative inner product of sparse vectors';
+
+    CREATE FUNCTION kdtree_metric_sparse_l1() RETURNS int4
+        AS 'MODULE_PATHNAME', 'kdtree_metric_sparse_l1_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION kdtree_metric_sparse_l1() IS 'kdtree support function: taxicab distance of sparse vectors';
+
+    CREATE OPERATOR CLASS bit_hamming_ops DEFAULT FOR TYPE bit USING kdtree AS
+        OPERATOR 1 <~> (bit, bit) FOR ORDER BY float_ops,
+        FUNCTION 1 (bit, bit) kdtree_metric_hamming();
+    COMMENT ON OPERATOR CLASS bit_hamming_ops USING kdtree IS 'ORDER BY Hamming distance';
+    COMMENT ON OPERATOR FAMILY bit_hamming_ops USING kdtree IS 'ORDER BY Hamming distance';
+
+    CREATE OPERATOR CLASS bit_jaccard_ops FOR TYPE bit USING kdtree AS
+        OPERATOR 1 <%> (bit, bit) FOR ORDER BY float_ops,
+        FUNCTION 1 (bit, bit) kdtree_metric_jaccard();
+    COMMENT ON OPERATOR CLASS bit_jaccard_ops USING kdtree IS 'ORDER BY Jaccard distance';
+    COMMENT ON OPERATOR FAMILY bit_jaccard_ops USING kdtree IS 'ORDER BY Jaccard distance';
+
+    CREATE OPERATOR CLASS sparsevec_l2_ops DEFAULT FOR TYPE sparsevec USING kdtree AS
+        OPERATOR 1 <-> (sparsevec, sparsevec) FOR ORDER BY float_ops,
+        FUNCTION 1 (sparsevec, sparsevec) kdtree_metric_sparse_l2();
+    COMMENT ON OPERATOR CLASS sparsevec_l2_ops USING kdtree IS 'ORDER BY Euclidean distance';
+    COMMENT ON OPERATOR FAMILY sparsevec_l2_ops USING kdtree IS 'ORDER BY Euclidean distance';
+
+    CREATE OPERATOR CLASS sparsevec_cosine_ops FOR TYPE sparsevec USING kdtree AS
+        OPERATOR 1 <=> (sparsevec, sparsevec) FOR ORDER BY float_ops,
+        FUNCTION 1 (sparsevec, sparsevec) kdtree_metric_sparse_cosine();
+    COMMENT ON OPERATOR CLASS sparsevec_cosine_ops USING kdtree IS 'ORDER BY cosine distance';
+    COMMENT ON OPERATOR FAMILY sparsevec_cosine_ops USING kdtree IS 'ORDER BY cosine distance';
+
+    CREATE OPERATOR CLASS sparsevec_ip_ops FOR TYPE sparsevec USING kdtree AS
+        OPERATOR 1 <#> (sparsevec, sparsevec) FOR ORDER BY float_ops,
+        FUNCTION 1 (sparsevec, sparsevec) kdtree_metric_sparse_ip();
+    COMMENT ON OPERATOR CLASS sparsevec_ip_ops USING kdtree IS 'ORDER BY negative inner product';
+    COMMENT ON OPERATOR FAMILY sparsevec_ip_ops USING kdtree IS 'ORDER BY negative inner product';
+
+    CREATE OPERATOR CLASS sparsevec_l1_ops FOR TYPE sparsevec USING kdtree AS
+        OPERATOR 1 <+> (sparsevec, sparsevec) FOR ORDER BY float_ops,
+        FUNCTION 1 (sparsevec, sparsevec) kdtree_metric_sparse_l1();
+    COMMENT ON OPERATOR CLASS sparsevec_l1_ops USING kdtree IS 'ORDER BY taxicab distance';
+    COMMENT ON OPERATOR FAMILY sparsevec_l1_ops USING kdtree IS 'ORDER BY taxicab distance';
+END
+$$;

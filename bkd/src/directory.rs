@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::layout::attributes::{Span, MAX_COLUMNS};
+use crate::layout::packed::PackedLayout;
 use crate::layout::NO_BLOCK;
-use crate::{Calibration, Error, Metric, Result, MAX_DIMS};
+use crate::{Calibration, Error, Result, Space};
 
 /// Directions on which the tree was split, and in which the leaves have boxes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,7 +36,8 @@ impl Axes {
 pub struct LeafTable {
     /// Vectors of each leaf.
     pub vectors: Vec<u32>,
-    /// Lower ends of the boxes on the axes: `low[axis * leaves + leaf]`.
+    /// Lower ends of the boxes on the axes: `low[axis * leaves + leaf]`. Packed values have one axis, their
+    /// [size](crate::layout::packed).
     pub low: Vec<f32>,
     /// Upper ends, in the same order.
     pub high: Vec<f32>,
@@ -110,15 +112,15 @@ pub struct Extent {
 /// The directory of a segment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Directory {
-    /// What the segment orders by.
-    pub metric: Metric,
-    /// Dimensions of its vectors.
+    /// What the segment is of.
+    pub space: Space,
+    /// Dimensions of its vectors, or bits.
     pub dims: u32,
-    /// Largest norm of a vector of the segment, rounded up.
+    /// Largest norm of a vector of the segment, rounded up; of packed values nothing.
     pub max_norm: f32,
     /// Largest distance of a vector from the axes' center, rounded up.
     pub radius: f32,
-    /// What the leaves' boxes are measured on.
+    /// What the leaves' boxes are measured on; of packed values nothing.
     pub axes: Axes,
     /// The leaves.
     pub leaves: LeafTable,
@@ -162,6 +164,24 @@ impl Directory {
         Ok(directory)
     }
 
+    /// Axes on which the leaves have boxes.
+    fn boxed_axes(&self) -> usize {
+        match self.space {
+            Space::Dense(_) => self.axes.count(self.dims as usize),
+            Space::Packed(_) => 1,
+        }
+    }
+
+    /// Whether nothing is there that packed values do not have, and no leaf is larger than a page.
+    fn is_packed(&self, layout: PackedLayout) -> bool {
+        let most = layout.most_in_leaf() as u32;
+        self.axes == Axes::Own
+            && self.cells.is_none()
+            && (self.max_norm, self.radius) == (0.0, 0.0)
+            && self.leaves.beyond.iter().all(|&beyond| beyond == 0.0)
+            && self.leaves.vectors.iter().all(|&vectors| vectors <= most)
+    }
+
     fn validate(&self) -> Result<()> {
         let dims = self.dims as usize;
         let leaves = self.leaves.vectors.len();
@@ -178,10 +198,10 @@ impl Directory {
             }
         };
         let LeafTable { vectors, low, high, beyond } = &self.leaves;
-        let fits = (1..=MAX_DIMS).contains(&dims)
+        let fits = (1..=self.space.max_dims()).contains(&dims)
             && axes_fit
             && vectors.iter().all(|&vectors| vectors > 0)
-            && low.len() == self.axes.count(dims) * leaves
+            && low.len() == self.boxed_axes() * leaves
             && high.len() == low.len()
             && beyond.len() == leaves
             && natural(&[self.max_norm, self.radius])
@@ -191,6 +211,10 @@ impl Directory {
             && low.iter().zip(high).all(|(low, high)| low <= high)
             && vectors.iter().map(|&vectors| u64::from(vectors)).sum::<u64>() <= u64::from(u32::MAX)
             && self.attributes.is_valid(leaves)
+            && match self.space {
+                Space::Dense(_) => true,
+                Space::Packed(packing) => self.is_packed(PackedLayout::new(packing, dims)),
+            }
             && self.cells.as_ref().is_none_or(|cells| {
                 cells.center.len() == self.axes.count(dims) * cells.vectors.len()
                     && cells.spread.len() == cells.vectors.len()

@@ -5,13 +5,13 @@ use crate::decode::LeafReader;
 use crate::layout::{tids, PageKind};
 use crate::query::{round_up, UNIT};
 use crate::search::Stream;
-use crate::{PageRead, Result, Segment, Tid};
+use crate::{packed, Body, PageRead, Result, Segment, Tid};
 
-/// Takes a vector, its slack, the keys of its attributes and the row's address.
-pub type EachVector<'a> = dyn FnMut(&[f32], f32, &[u64], Tid) + 'a;
+/// Takes a value, its slack, the keys of its attributes and the row's address.
+pub type EachVector<'a> = dyn FnMut(Body<'_>, f32, &[u64], Tid) + 'a;
 
-/// Decodes the vectors of a segment, calling `each(vector, slack, keys, tid)` for those that are not dead: what was indexed lies
-/// within `slack` of `vector`. `check` is called between leaves, with no page held.
+/// Decodes the values of a segment, calling `each(value, slack, keys, tid)` for those that are not dead: what was indexed lies
+/// within `slack` of `value`. `check` is called between leaves, with no page held.
 ///
 /// # Errors
 /// [`Error::Corrupt`] if a page is not what it should be.
@@ -21,10 +21,13 @@ pub fn export<S: PageRead>(
     check: &mut dyn FnMut(),
     each: &mut EachVector<'_>,
 ) -> Result<()> {
+    if let Some(layout) = segment.packed() {
+        return packed::export::export(segment, layout, store, check, each);
+    }
     let mut reader = LeafReader::new(segment);
     let mut vector = vec![0f32; segment.dims()];
     let columns = segment.columns();
-    let metric = segment.directory().metric;
+    let metric = segment.metric();
     for leaf in 0..segment.leaves() {
         check();
         let tids = leaf_tids(segment, store, leaf)?;
@@ -43,7 +46,7 @@ pub fn export<S: PageRead>(
                 sum += metric.term(decoded);
             }
             let slack = round_up(f64::from(claims.fine) + 2.0 * UNIT * metric.of_sum(sum) + 1e-40);
-            each(&vector, slack, &keys[at * columns..][..columns], tid);
+            each(Body::Dense(&vector), slack, &keys[at * columns..][..columns], tid);
         }
     }
     Ok(())
@@ -55,7 +58,7 @@ pub fn export<S: PageRead>(
 /// [`Error::Corrupt`](crate::Error::Corrupt) if a page is not what it should be.
 ///
 /// # Panics
-/// If the segment has no vector of that position.
+/// If the segment has no vector of that position, or packed values.
 pub fn decode<S: PageRead>(segment: &Segment, store: &S, ordinal: u32) -> Result<(Vec<f32>, Tid)> {
     let mut reader = LeafReader::new(segment);
     let mut stream = Stream::new(segment, store);
@@ -67,7 +70,7 @@ pub fn decode<S: PageRead>(segment: &Segment, store: &S, ordinal: u32) -> Result
     Ok((vector, tids::get(&*store.page(PageKind::Tids, page)?, slot)))
 }
 
-fn leaf_tids<S: PageRead>(segment: &Segment, store: &S, leaf: usize) -> Result<Vec<Tid>> {
+pub(crate) fn leaf_tids<S: PageRead>(segment: &Segment, store: &S, leaf: usize) -> Result<Vec<Tid>> {
     let mut ordinals = segment.leaf_vectors(leaf).peekable();
     // Grows with the pages that are there: a damaged directory may claim any number.
     let mut found = Vec::new();

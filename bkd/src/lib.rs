@@ -10,6 +10,8 @@
 //! - [`Metric`], [`prepare`]: what is indexed of a vector, and where it goes
 //! - [`build()`]: axes, splits, grids, planes
 //! - [`Segment`], [`Query`], [`Search`], [`Within`], [`Everything`]: reading
+//! - [`pack_bits`], [`pack_sparse`], [`PackedInput`], [`PackedQuery`], [`PackedSearch`]: the same for bit strings and sparse vectors, which are kept as they are
+//! - [`Space`]: what an index is of
 //! - [`Filter`]: conditions on the rows' attributes
 //! - [`export()`]: a segment's vectors again, for merging
 //! - [`check_segment`], [`RowCheck`]: whether a segment is sound
@@ -29,9 +31,11 @@ mod filter;
 mod kernels;
 pub mod layout;
 mod metric;
+mod packed;
 mod query;
 mod search;
 mod segment;
+mod space;
 mod store;
 #[cfg(test)]
 mod testing;
@@ -46,9 +50,11 @@ pub use export::{decode, export, EachVector};
 pub use filter::{Filter, KeyRanges};
 pub use kernels::{instruction_sets, use_instruction_set};
 pub use metric::{prepare, Metric, Placement};
+pub use packed::{pack_bits, pack_sparse, PackedInput, PackedQuery, PackedSearch};
 pub use query::{ExactKeys, Query};
 pub use search::{Everything, Hit, ScanStats, Search, Within};
 pub use segment::Segment;
+pub use space::{BitMetric, Body, Packing, Space};
 pub use store::{MemStore, PageRead, PageSink};
 pub use tid::Tid;
 

@@ -17,14 +17,10 @@ pub enum Metric {
 }
 
 /// All of them.
+#[cfg(test)]
 pub(crate) const METRICS: [Metric; 4] = [Metric::L2, Metric::Cosine, Metric::InnerProduct, Metric::L1];
 
 impl Metric {
-    /// The metric with this code.
-    pub fn from_code(code: u8) -> Option<Self> {
-        METRICS.into_iter().find(|&metric| metric as u8 == code)
-    }
-
     /// What a difference in one dimension adds to a sum that [`Metric::of_sum`] makes a length of.
     pub(crate) fn term(self, difference: f64) -> f64 {
         match self {
@@ -77,7 +73,7 @@ pub fn prepare(metric: Metric, vector: &[f32], prepared: &mut Vec<f32>) -> Place
     if metric == Metric::Cosine && norm == 0.0 {
         return Placement::Nan;
     }
-    if norm > NORM_MAX || (metric == Metric::Cosine && norm < COSINE_NORM_MIN) {
+    if !is_ranked_norm(norm, metric == Metric::Cosine) {
         return Placement::Unbounded;
     }
     prepared.clear();
@@ -86,6 +82,11 @@ pub fn prepare(metric: Metric, vector: &[f32], prepared: &mut Vec<f32>) -> Place
         Metric::L2 | Metric::InnerProduct | Metric::L1 => prepared.extend_from_slice(vector),
     }
     Placement::Ranked
+}
+
+/// Whether distances of a vector of this norm, which is not zero under cosine, can be bounded.
+pub(crate) fn is_ranked_norm(norm: f64, is_cosine: bool) -> bool {
+    norm <= NORM_MAX && !(is_cosine && norm < COSINE_NORM_MIN)
 }
 
 /// Euclidean norm in double precision.
@@ -115,12 +116,10 @@ mod tests {
     fn placements() {
         let mut prepared = Vec::new();
         for metric in METRICS {
-            assert_eq!(Metric::from_code(metric as u8), Some(metric));
             assert_eq!(prepare(metric, &[3.0, 4.0], &mut prepared), Placement::Ranked);
             assert_eq!(prepared, if metric == Metric::Cosine { [0.6, 0.8] } else { [3.0, 4.0] });
             assert_eq!(prepare(metric, &[3e38, 1.0], &mut prepared), Placement::Unbounded);
         }
-        assert_eq!(Metric::from_code(0), None);
         assert_eq!(prepare(Metric::Cosine, &[0.0, -0.0], &mut prepared), Placement::Nan);
         assert_eq!(prepare(Metric::Cosine, &[1e-30, 0.0], &mut prepared), Placement::Unbounded);
         assert_eq!(prepare(Metric::L2, &[0.0, 0.0], &mut prepared), Placement::Ranked);

@@ -6,16 +6,16 @@ use crate::kernels::AXES;
 use crate::layout::attributes::Span;
 use crate::layout::fine::FineLayout;
 use crate::layout::leaf::LeafLayout;
+use crate::layout::packed::PackedLayout;
 use crate::layout::{tids, CHUNKS_PER_PAGE, PAYLOAD};
-use crate::{Axes, Directory, Error, Result};
+use crate::{Axes, Directory, Error, Metric, Result, Space};
 
 /// A segment whose directory has been read: shared by the scans of a backend.
 #[derive(Debug)]
 pub struct Segment {
     id: u64,
     directory: Directory,
-    layout: LeafLayout,
-    fine: FineLayout,
+    form: Form,
     /// First chunk and first vector of each leaf, and of the end.
     starts: Vec<(u64, u32)>,
     /// First vector of each cell, and its leaf.
@@ -32,6 +32,38 @@ pub struct Segment {
     attribute_pages: u32,
 }
 
+/// How the leaves are laid out.
+#[derive(Debug)]
+enum Form {
+    Coded(LeafLayout, FineLayout),
+    Packed(PackedLayout),
+}
+
+impl Form {
+    fn of(directory: &Directory) -> Self {
+        let dims = directory.dims as usize;
+        match directory.space {
+            Space::Dense(_) => Form::Coded(LeafLayout::new(dims), FineLayout::new(dims)),
+            Space::Packed(packing) => Form::Packed(PackedLayout::new(packing, dims)),
+        }
+    }
+
+    /// Chunks of a leaf.
+    fn leaf_chunks(&self, vectors: usize) -> u64 {
+        match self {
+            Form::Coded(layout, _) => layout.leaf_chunks(vectors) as u64,
+            Form::Packed(_) => CHUNKS_PER_PAGE as u64,
+        }
+    }
+
+    fn fine_pages(&self, vectors: usize) -> u64 {
+        match self {
+            Form::Coded(_, fine) => fine.pages(vectors) as u64,
+            Form::Packed(_) => 0,
+        }
+    }
+}
+
 impl Segment {
     /// Opens a segment. `directory.extents` must cover its pages.
     ///
@@ -39,12 +71,12 @@ impl Segment {
     /// [`Error::Corrupt`] if the extents do not match the number of pages.
     pub fn open(id: u64, directory: Directory) -> Result<Self> {
         let dims = directory.dims as usize;
-        let (layout, fine) = (LeafLayout::new(dims), FineLayout::new(dims));
+        let form = Form::of(&directory);
         let mut starts = Vec::with_capacity(directory.leaves.vectors.len() + 1);
         let (mut chunk, mut vector) = (0u64, 0u32);
         starts.push((chunk, vector));
         for &vectors in &directory.leaves.vectors {
-            chunk += layout.leaf_chunks(vectors as usize) as u64;
+            chunk += form.leaf_chunks(vectors as usize);
             vector = vector
                 .checked_add(vectors)
                 .ok_or_else(|| Error::corrupt("segment directory counts too many vectors"))?;
@@ -63,7 +95,7 @@ impl Segment {
             }
         }
         let leaf_pages = chunk.div_ceil(CHUNKS_PER_PAGE as u64);
-        let fine_pages = fine.pages(vector as usize) as u64;
+        let fine_pages = form.fine_pages(vector as usize);
         let tid_pages = (vector as usize).div_ceil(tids::PER_PAGE) as u64;
         let table = &directory.attributes;
         let mut attribute_starts = Vec::with_capacity(table.least.len() + 1);
@@ -91,8 +123,7 @@ impl Segment {
         };
         Ok(Segment {
             id,
-            layout,
-            fine,
+            form,
             starts,
             cells,
             extent_starts,
@@ -194,12 +225,33 @@ impl Segment {
             + self.extent_starts.len() * 12
     }
 
+    /// How the leaves of packed values are laid out; `None` if these are vectors and coded.
+    pub fn packed(&self) -> Option<PackedLayout> {
+        match self.form {
+            Form::Coded(..) => None,
+            Form::Packed(layout) => Some(layout),
+        }
+    }
+
     pub(crate) fn layout(&self) -> LeafLayout {
-        self.layout
+        self.coded().0
     }
 
     pub(crate) fn fine_layout(&self) -> FineLayout {
-        self.fine
+        self.coded().1
+    }
+
+    /// The metric of coded vectors.
+    pub(crate) fn metric(&self) -> Metric {
+        self.directory.space.dense().expect("only vectors are coded")
+    }
+
+    /// The layouts of the planes of codes, for those who know that there are any.
+    fn coded(&self) -> (LeafLayout, FineLayout) {
+        match self.form {
+            Form::Coded(layout, fine) => (layout, fine),
+            Form::Packed(_) => panic!("packed values have no codes"),
+        }
     }
 
     pub(crate) fn directions(&self) -> &[f32] {
@@ -279,7 +331,7 @@ impl Segment {
 
     /// Page and offset of a vector's fine record.
     pub(crate) fn fine_position(&self, ordinal: u32) -> (u32, usize) {
-        let (page, offset) = self.fine.position(ordinal);
+        let (page, offset) = self.fine_layout().position(ordinal);
         (self.leaf_pages + page, offset)
     }
 }

@@ -6,8 +6,8 @@ use bkd::layout::fine::FineLayout;
 use bkd::layout::leaf::{LeafLayout, GROUP, LANES};
 use bkd::layout::{tids, PageKind, Payload, CHUNK, PAYLOAD};
 use bkd::{
-    check_segment, export, Axes, Directory, Error, Extent, Finding, Input, LeafTable, MemStore, Metric,
-    PageRead, Result, RowCheck, Segment, Tid,
+    check_segment, export, Axes, Body, Directory, Error, Extent, Finding, Input, LeafTable, MemStore, Metric,
+    PageRead, Result, RowCheck, Segment, Space, Tid,
 };
 use common::*;
 use proptest::prelude::*;
@@ -26,7 +26,8 @@ fn problems_of_rows<'a>(built: &Built, vector: impl Fn(Tid) -> &'a [f32]) -> Vec
     let ordinals = (0..count).map(|at| (u64::from(at) * 7919 % u64::from(count)) as u32);
     let tids = built.tids();
     let live = ordinals.filter(|&at| !tids[at as usize].is_dead());
-    live.filter_map(|at| Some((at, check.check(at, vector(tids[at as usize])).unwrap()?))).collect()
+    live.filter_map(|at| Some((at, check.check(at, Body::Dense(vector(tids[at as usize]))).unwrap()?)))
+        .collect()
 }
 
 /// A segment of the live vectors of others, as merging makes it.
@@ -34,7 +35,7 @@ fn merged(metric: Metric, segments: &[Built], leaf_size: usize) -> Option<Built>
     let (mut vectors, mut slack, mut tids) = (Vec::new(), Vec::new(), Vec::new());
     for built in segments {
         export(&built.segment, &&built.store, &mut || (), &mut |vector, by, _, tid| {
-            vectors.extend_from_slice(vector);
+            vectors.extend_from_slice(vector.dense());
             slack.push(by);
             tids.push(tid);
         })
@@ -124,22 +125,22 @@ fn rows_that_are_not_what_was_indexed_are_named() {
     for built in segments() {
         let segment = built.segment.clone();
         let rows = clusters(segment.dims(), 950, &mut random(segment.dims() as u64));
-        let (prepared, _) = prepare_all(segment.directory().metric, &rows);
+        let (prepared, _) = prepare_all(segment.directory().space.dense().unwrap(), &rows);
         let row = |at: usize| &prepared[at * segment.dims()..][..segment.dims()];
         let tids = built.tids();
         let mut check = RowCheck::new(segment.clone(), &built.store);
         for at in 0..950u32 {
             let own = index(tids[at as usize]);
-            assert_eq!(check.check(at, row(own)), Ok(None));
+            assert_eq!(check.check(at, Body::Dense(row(own))), Ok(None));
             // The next row is of another cluster.
-            assert_ne!(check.check(at, row((own + 1) % 950)), Ok(None), "vector {at}");
+            assert_ne!(check.check(at, Body::Dense(row((own + 1) % 950))), Ok(None), "vector {at}");
             // One dimension is some steps off.
             let mut moved = row(own).to_vec();
             moved[1] += 1.0;
-            assert_ne!(check.check(at, &moved), Ok(None), "vector {at}");
+            assert_ne!(check.check(at, Body::Dense(&moved)), Ok(None), "vector {at}");
         }
-        assert!(check.check(950, row(0)).is_err());
-        assert!(check.check(0, &row(0)[1..]).is_err());
+        assert!(check.check(950, Body::Dense(row(0))).is_err());
+        assert!(check.check(0, Body::Dense(&row(0)[1..])).is_err());
     }
 }
 
@@ -464,7 +465,7 @@ fn damaged_directories_are_named() {
     ];
     // What is known of where an L1 residual points is less.
     fn clearly(directory: &Directory) -> f32 {
-        if directory.metric == Metric::L1 {
+        if directory.space == Space::Dense(Metric::L1) {
             3.0
         } else {
             0.5
@@ -479,7 +480,7 @@ fn damaged_directories_are_named() {
     for built in segments() {
         let directory = built.segment.directory();
         let is_own = directory.axes == Axes::Own;
-        let is_inner = directory.metric == Metric::InnerProduct;
+        let is_inner = directory.space == Space::Dense(Metric::InnerProduct);
         let mut changes = all.to_vec();
         changes.extend(if is_own { &own[..] } else { &principal[..] });
         changes.extend(inner.iter().filter(|_| is_inner && !is_own));
@@ -492,7 +493,7 @@ fn damaged_directories_are_named() {
             let Ok(segment) = Segment::open(7, changed) else { panic!("{problem}: not opened") };
             let found = findings(&segment, &built.store);
             let named = |finding: &Finding| finding.problem.contains(problem);
-            assert!(found.iter().any(named), "no \"{problem}\" for {} in {found:?}", directory.metric.name());
+            assert!(found.iter().any(named), "no \"{problem}\" for {} in {found:?}", directory.space.name());
         }
     }
 }

@@ -12,7 +12,7 @@ use bkd::layout::meta::{Chain, Meta, Retired, SegmentEntry};
 use bkd::layout::{PageHeader, PageKind, Payload, PAGE_SIZE, PAYLOAD};
 use bkd::{
     check_segment, export, AttributeTable, Directory, Error, Everything, Extent, Filter, Input, KeyRanges,
-    LeafTable, MemStore, Metric, Query, Search, Segment, Tid,
+    LeafTable, MemStore, Metric, Query, Search, Segment, Space, Tid,
 };
 use common::*;
 use proptest::prelude::*;
@@ -56,7 +56,7 @@ const REASONABLE: usize = 16 << 20;
 
 /// Reads a segment in every way. How often a reader may answer is bounded by what the segment claims to hold.
 fn read_all(segment: Segment, store: &MemStore) -> Result<(), Error> {
-    let (dims, metric) = (segment.dims(), segment.directory().metric);
+    let (dims, metric) = (segment.dims(), segment.directory().space.dense().unwrap());
     let (vectors, segment) = (u64::from(segment.vectors()), Arc::new(segment));
     for value in [0.3, -1e3] {
         let query = Query::new(metric, &vec![value; dims]).unwrap();
@@ -226,7 +226,7 @@ proptest! {
         damages.iter().for_each(|damage| damage.apply(&mut page[..64]));
         let _ = PageHeader::read(&page);
 
-        let mut meta = Meta::new(Metric::L2, 0, 3, 0);
+        let mut meta = Meta::new(Space::Dense(Metric::L2), 0, 3, 0);
         meta.delta = Chain { owner: meta.take_owner(), head: 1, tail: 2, pages: 2 };
         let entry = SegmentEntry { id: 9, directory: 3, directory_bytes: 100, vectors: 5, dead: 0, pages: 4 };
         meta.segments = vec![entry; 3];
@@ -266,7 +266,7 @@ fn claims_without_pages() {
             beyond: vec![0.0],
         };
         let mut directory = Directory {
-            metric: Metric::L2,
+            space: Space::Dense(Metric::L2),
             dims: dims as u32,
             max_norm: 1.0,
             radius: 1.0,

@@ -46,7 +46,7 @@ proptest! {
                 let (mut vectors, mut slacks, mut tids) = (Vec::new(), Vec::new(), Vec::new());
                 for built in &index.segments {
                     export(&built.segment, &&built.store, &mut || (), &mut |vector, slack, _, tid| {
-                        vectors.extend_from_slice(vector);
+                        vectors.extend_from_slice(vector.dense());
                         slacks.push(slack);
                         tids.push(tid);
                     }).unwrap();

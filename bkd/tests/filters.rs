@@ -218,7 +218,7 @@ proptest! {
         let mut check = RowCheck::new(segment.clone(), store);
         for (ordinal, tid) in (0..).zip(index.segments[0].tids()) {
             let (row, keys) = (&index.rows[common::index(tid)], &index.keys[common::index(tid)]);
-            prop_assert_eq!(check.check(ordinal, row).unwrap(), None);
+            prop_assert_eq!(check.check(ordinal, bkd::Body::Dense(row)).unwrap(), None);
             prop_assert_eq!(&check.keys(ordinal).unwrap(), keys);
         }
     }

@@ -9,7 +9,7 @@ use bkd::layout::{
     set_checksum, set_header_checksum, PageHeader, PageKind, Payload, HEADER_OFFSET, PAGE_SIZE, PAYLOAD,
     PAYLOAD_OFFSET,
 };
-use bkd::Metric;
+use bkd::{Metric, Space};
 use kdvector_fuzz::Damage;
 use libfuzzer_sys::fuzz_target;
 
@@ -58,7 +58,7 @@ fn header(damages: &[Damage]) {
 }
 
 fn meta(input: &Input) {
-    let mut meta = Meta::new(Metric::Cosine, 0, 3, 2);
+    let mut meta = Meta::new(Space::Dense(Metric::Cosine), 0, 3, 2);
     meta.delta = Chain { owner: meta.take_owner(), head: 1, tail: 2, pages: 2 };
     let entry = SegmentEntry { id: 9, directory: 3, directory_bytes: 100, vectors: 5, dead: 1, pages: 4 };
     meta.segments = vec![entry; usize::from(input.segments).min(Meta::MAX_SEGMENTS)];

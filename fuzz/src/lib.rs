@@ -10,8 +10,8 @@ use arbitrary::Arbitrary;
 use bkd::layout::attributes::NULL_KEY;
 use bkd::layout::{PageKind, Payload};
 use bkd::{
-    build, export, prepare, BuildOptions, Directory, Everything, Extent, Filter, Input, KeyRanges, MemStore,
-    Metric, PageRead, PageSink, Progress, Query, Result, Search, Segment, Tid,
+    build, export, prepare, BuildOptions, Directory, Error, Everything, Extent, Filter, Input, KeyRanges,
+    MemStore, Metric, PageRead, PageSink, Progress, Query, Result, Search, Segment, Tid,
 };
 
 /// Metric, dimensions, vectors and leaf size of the segments that are damaged: one leaf and many, vectors that take a
@@ -179,7 +179,10 @@ pub struct PageDamage {
 /// # Errors
 /// The first that a reader returns.
 pub fn read_all<S: PageRead>(segment: Segment, store: &S) -> Result<()> {
-    let (dims, metric) = (segment.dims(), segment.directory().metric);
+    let Some(metric) = segment.directory().space.dense() else {
+        return Err(Error::corrupt("the segment is not of vectors"));
+    };
+    let dims = segment.dims();
     let (vectors, segment) = (u64::from(segment.vectors()), Arc::new(segment));
     for value in [0.3, -1e3] {
         let query = Query::new(metric, &vec![value; dims]).expect("a query of ordinary size");

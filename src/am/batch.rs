@@ -1,4 +1,4 @@
-//! Vectors on their way into a segment, in memory: as many as `maintenance_work_mem` allows, what is more goes into another
+//! Values on their way into a segment, in memory: as many as `maintenance_work_mem` allows, what is more goes into another
 //! segment.
 //!
 //! A table that fills the memory many times becomes many segments, of which there is a largest number. So after the first
@@ -6,7 +6,13 @@
 
 use std::collections::TryReserveError;
 
-use bkd::{BuildMemory, Input, Metric, Tid};
+use bkd::layout::meta::{Meta, SegmentEntry};
+use bkd::layout::packed::PackedLayout;
+use bkd::layout::PAYLOAD;
+use bkd::{
+    build, Body, BuildMemory, BuildOptions, Directory, Input, Metric, PackedInput, Packing, PageSink,
+    Progress, Space, Tid,
+};
 use pgrx::PgSqlErrorCode;
 
 use super::options;
@@ -19,47 +25,109 @@ const SEGMENTS_WITHIN_LIMIT: usize = 64;
 const SEGMENTS_PER_DOUBLING: usize = 16;
 /// A segment of fewer vectors is not worth having, however little memory there is.
 const MIN_VECTORS: usize = 500;
+/// Numbers from which on a segment of vectors is worth threads. Fewer take some twenty milliseconds; the delta of an index that has the
+/// default size has a million. Packed values are only sorted.
+const NUMBERS_WORTH_THREADS: usize = 4 << 20;
+/// Bytes that a sparse vector is taken to have in an index without any.
+const SPARSE_BYTES: usize = 512;
+/// What a packed value takes beside its bytes, while a segment is built of it, but for its attributes.
+const BESIDE_BODY: usize = size_of::<usize>() + size_of::<Tid>() + PackedInput::BESIDE_INPUT;
 
-/// The most vectors that a new segment is built of at once, for an index that has so many segments.
-pub fn batch_limit(dims: usize, columns: usize, segments: usize) -> usize {
-    let memory = BuildMemory::new(dims, columns, threads::most_maintenance_threads());
+/// Bytes that the batch and the build of a new segment may take, for an index that has so many segments.
+fn memory(segments: usize) -> usize {
     let doublings = segments.saturating_sub(SEGMENTS_WITHIN_LIMIT) / SEGMENTS_PER_DOUBLING;
-    let bytes = options::maintenance_bytes().saturating_mul(1 << doublings);
+    options::maintenance_bytes().saturating_mul(1 << doublings)
+}
+
+/// The most vectors that a segment is built of at once within so many bytes.
+fn most_vectors(dims: usize, columns: usize, bytes: usize) -> usize {
+    let memory = BuildMemory::new(dims, columns, threads::most_maintenance_threads());
     memory.vectors_within(bytes).clamp(MIN_VECTORS, u32::MAX as usize)
 }
 
-/// A set of prepared vectors with their row addresses and attributes.
+/// The most values that a new segment of an index is built of at once; for sparse vectors, if they are as long as those in its segments.
+pub fn batch_limit(meta: &Meta) -> u64 {
+    let (dims, columns, bytes) = (meta.dims as usize, meta.columns as usize, memory(meta.segments.len()));
+    let most = match meta.space {
+        Space::Dense(_) => most_vectors(dims, columns, bytes),
+        Space::Packed(_) => bytes / packed_bytes(value_bytes(meta), columns),
+    };
+    most.clamp(MIN_VECTORS, u32::MAX as usize) as u64
+}
+
+/// Bytes of a value of an index; for sparse vectors, the mean of those in its segments.
+pub fn value_bytes(meta: &Meta) -> usize {
+    let dims = meta.dims.max(1) as usize;
+    match meta.space {
+        Space::Dense(_) => dims * size_of::<f32>(),
+        Space::Packed(packing @ Packing::Bits(_)) => PackedLayout::new(packing, dims).width(),
+        Space::Packed(Packing::Sparse(_)) => {
+            let sum =
+                |of: fn(&SegmentEntry) -> u32| meta.segments.iter().map(|entry| of(entry) as usize).sum();
+            let (pages, values): (usize, usize) = (sum(|entry| entry.pages), sum(|entry| entry.vectors));
+            (pages * PAYLOAD).checked_div(values).unwrap_or(SPARSE_BYTES).max(1)
+        }
+    }
+}
+
+fn packed_bytes(body: usize, columns: usize) -> usize {
+    body + columns * size_of::<u64>() + BESIDE_BODY
+}
+
+/// A set of prepared values with their row addresses and attributes.
 pub struct Batch {
     dims: usize,
     columns: usize,
-    vectors: Vec<f32>,
-    slack: Vec<f32>,
+    values: Values,
     keys: Vec<u64>,
     tids: Vec<Tid>,
 }
 
+enum Values {
+    Dense { metric: Metric, vectors: Vec<f32>, slack: Vec<f32> },
+    Packed { packing: Packing, bodies: Vec<u8>, ends: Vec<usize> },
+}
+
 impl Batch {
-    pub fn new(dims: usize, columns: usize) -> Self {
-        Batch { dims, columns, vectors: Vec::new(), slack: Vec::new(), keys: Vec::new(), tids: Vec::new() }
+    pub fn new(space: Space, dims: usize, columns: usize) -> Self {
+        let values = match space {
+            Space::Dense(metric) => Values::Dense { metric, vectors: Vec::new(), slack: Vec::new() },
+            Space::Packed(packing) => Values::Packed { packing, bodies: Vec::new(), ends: Vec::new() },
+        };
+        Batch { dims, columns, values, keys: Vec::new(), tids: Vec::new() }
     }
 
-    /// Makes room for so many vectors at once.
-    pub fn expect(&mut self, vectors: usize) {
-        let room = self.vectors.try_reserve_exact(vectors.saturating_mul(self.dims));
-        let room = room.and(self.slack.try_reserve_exact(vectors)).and(self.tids.try_reserve_exact(vectors));
-        let room = room.and(self.keys.try_reserve_exact(vectors.saturating_mul(self.columns)));
-        self.check(room);
+    /// Makes room for so many vectors at once. Packed values have no length that could be known before.
+    pub fn expect(&mut self, count: usize) {
+        if let Values::Dense { vectors, slack, .. } = &mut self.values {
+            let room = vectors.try_reserve_exact(count.saturating_mul(self.dims));
+            let room = room.and(slack.try_reserve_exact(count)).and(self.tids.try_reserve_exact(count));
+            let room = room.and(self.keys.try_reserve_exact(count.saturating_mul(self.columns)));
+            self.check(room);
+        }
     }
 
-    /// Adds a vector that may be up to `slack` away from the row's.
-    pub fn push(&mut self, tid: Tid, keys: &[u64], prepared: &[f32], slack: f32) {
-        assert_eq!((prepared.len(), keys.len()), (self.dims, self.columns));
-        let room = grow(&mut self.vectors, self.dims);
-        let room = room.and(grow(&mut self.slack, 1)).and(grow(&mut self.tids, 1));
-        let room = room.and(grow(&mut self.keys, self.columns));
+    /// Adds a value that may be up to `slack` away from the row's.
+    pub fn push(&mut self, tid: Tid, keys: &[u64], body: Body<'_>, off: f32) {
+        assert_eq!(keys.len(), self.columns);
+        let room = grow(&mut self.tids, 1).and(grow(&mut self.keys, self.columns));
+        let room = room.and(match (&mut self.values, body) {
+            (Values::Dense { vectors, slack, .. }, Body::Dense(prepared)) => {
+                assert_eq!(prepared.len(), self.dims);
+                grow(vectors, self.dims).and(grow(slack, 1)).map(|()| {
+                    vectors.extend_from_slice(prepared);
+                    slack.push(off);
+                })
+            }
+            (Values::Packed { bodies, ends, .. }, Body::Packed(body)) => {
+                grow(bodies, body.len()).and(grow(ends, 1)).map(|()| {
+                    bodies.extend_from_slice(body);
+                    ends.push(bodies.len());
+                })
+            }
+            _ => unreachable!("all values of an index have one form"),
+        });
         self.check(room);
-        self.vectors.extend_from_slice(prepared);
-        self.slack.push(slack);
         self.keys.extend_from_slice(keys);
         self.tids.push(tid);
     }
@@ -83,24 +151,64 @@ impl Batch {
         self.tids.is_empty()
     }
 
-    /// Forgets the vectors, of which a segment was built, and keeps their memory.
+    /// Whether there is as much as an index that has so many segments makes another one of.
+    pub fn is_full(&self, segments: usize) -> bool {
+        let memory = memory(segments);
+        match &self.values {
+            Values::Dense { .. } => self.len() >= most_vectors(self.dims, self.columns, memory),
+            Values::Packed { bodies, .. } => {
+                let taken = bodies.len() + self.len() * packed_bytes(0, self.columns);
+                self.len() >= MIN_VECTORS && (taken >= memory || self.len() >= u32::MAX as usize)
+            }
+        }
+    }
+
+    /// Whether a segment of this takes so long that it should be built on threads.
+    pub fn is_worth_threads(&self) -> bool {
+        match &self.values {
+            Values::Dense { vectors, .. } => vectors.len() >= NUMBERS_WORTH_THREADS,
+            Values::Packed { .. } => false,
+        }
+    }
+
+    /// Forgets the values, of which a segment was built, and keeps their memory.
     pub fn clear(&mut self) {
-        self.vectors.clear();
-        self.slack.clear();
+        match &mut self.values {
+            Values::Dense { vectors, slack, .. } => {
+                vectors.clear();
+                slack.clear();
+            }
+            Values::Packed { bodies, ends, .. } => {
+                bodies.clear();
+                ends.clear();
+            }
+        }
         self.keys.clear();
         self.tids.clear();
     }
 
-    pub fn input(&self, metric: Metric) -> Input<'_> {
-        let exact = self.slack.iter().all(|&slack| slack == 0.0);
-        Input {
-            metric,
-            dims: self.dims,
-            vectors: &self.vectors,
-            slack: (!exact).then_some(&self.slack),
-            tids: &self.tids,
-            columns: self.columns,
-            keys: &self.keys,
+    /// Builds a segment, in the current rayon pool.
+    ///
+    /// # Errors
+    /// Those of the engine's builds.
+    pub fn build(
+        &self,
+        options: &BuildOptions<'_>,
+        progress: &Progress,
+        sink: &mut (dyn PageSink + Send),
+    ) -> bkd::Result<Directory> {
+        let (dims, columns, keys, tids) = (self.dims, self.columns, &self.keys[..], &self.tids[..]);
+        match &self.values {
+            Values::Dense { metric, vectors, slack } => {
+                let exact = slack.iter().all(|&slack| slack == 0.0);
+                let slack = (!exact).then_some(&slack[..]);
+                let input = Input { metric: *metric, dims, vectors, slack, tids, columns, keys };
+                build(&input, options, progress, sink)
+            }
+            Values::Packed { packing, bodies, ends } => {
+                PackedInput { packing: *packing, dims, bodies, ends, tids, columns, keys }
+                    .build(progress, sink)
+            }
         }
     }
 }

@@ -7,15 +7,16 @@
 
 use bkd::layout::meta::{Chain, Meta, SegmentEntry};
 use bkd::layout::{tids, PageHeader, Payload, PAYLOAD};
-use bkd::{prepare, BuildOptions, Placement, Tid};
+use bkd::{BuildOptions, Placement, Tid};
 use pgrx::prelude::*;
 use pgrx::{pg_sys, PgSqlErrorCode};
 
-use super::batch::{batch_limit, Batch};
-use super::chain::{check_dims, Part};
+use super::batch::Batch;
+use super::chain::Part;
 use super::insert::{non_null, tid_of};
 use super::meta::{self, BLOCK};
 use super::progress::{self, Phase};
+use super::value::{self, check_dims, Prepared, Value};
 use super::vector_type::VectorType;
 use super::write::{write_segment, AppendUnlogged};
 use super::{attributes, opclass, options};
@@ -100,10 +101,12 @@ fn first_owner() -> u64 {
 }
 
 fn empty_meta(index: Index) -> Meta {
-    let (metric, input) = (opclass::metric(index), opclass::vector_type(index) as u32);
+    let (space, vector_type) = opclass::indexed(index);
     attributes::check_columns(index);
     let dims = u32::try_from(index.column_typmod()).unwrap_or(0);
-    Meta::new(metric, input, dims, attributes::columns(index) as u32)
+    let columns = attributes::columns(index);
+    value::check_column(index, space, dims, columns);
+    Meta::new(space, vector_type as u32, dims, columns as u32)
 }
 
 /// Called for every row of the table.
@@ -124,10 +127,12 @@ unsafe extern "C-unwind" fn build_row(
     match value {
         None => build.null.push(tid),
         Some(datum) => {
+            // SAFETY: the operator class is on the type that it names; the row stays in its buffer during this call.
+            let value = unsafe { Value::from_datum(build.vector_type, datum) };
             // SAFETY: as the caller promises.
             unsafe { attributes::keys_of_row(build.index, values, isnull, &mut build.keys) };
-            // SAFETY: the operator class is on the type that it names; the row stays in its buffer during this call.
-            unsafe { build.vector_type.with_numbers(datum, |vector| build.add(vector, tid)) };
+            build.add(&value, tid);
+            value.release();
         }
     }
 }
@@ -139,7 +144,7 @@ struct Build {
     vector_type: VectorType,
     /// Made when the dimensions are known.
     batch: Option<Batch>,
-    prepared: Vec<f32>,
+    prepared: Prepared,
     /// Of the row that is being added.
     keys: Vec<u64>,
     unbounded: ListWriter,
@@ -160,9 +165,9 @@ impl Build {
         drop(page);
         Build {
             index,
-            vector_type: opclass::vector_type(index),
+            vector_type: opclass::indexed(index).1,
             batch: None,
-            prepared: Vec::new(),
+            prepared: Prepared::default(),
             keys: Vec::new(),
             unbounded: ListWriter::new(index, Part::Unbounded, meta.take_owner()),
             nan: ListWriter::new(index, Part::Nan, meta.take_owner()),
@@ -172,17 +177,16 @@ impl Build {
         }
     }
 
-    fn add(&mut self, vector: &[f32], tid: Tid) {
-        let dims = vector.len() as u32;
-        check_dims(self.index, self.meta.dims, dims);
+    fn add(&mut self, value: &Value<'_>, tid: Tid) {
+        let (space, dims, columns) = (self.meta.space, value.dims(), self.meta.columns as usize);
+        check_dims(self.index, space, self.meta.dims, dims);
         self.meta.dims = dims;
         self.vectors += 1;
-        match prepare(self.meta.metric, vector, &mut self.prepared) {
+        match value.prepare_to_store(self.index, space, columns, &mut self.prepared) {
             Placement::Ranked => {
-                let columns = self.meta.columns as usize;
-                let batch = self.batch.get_or_insert_with(|| Batch::new(dims as usize, columns));
-                batch.push(tid, &self.keys, &self.prepared, 0.0);
-                if batch.len() >= batch_limit(self.meta.dims as usize, columns, self.meta.segments.len()) {
+                let batch = self.batch.get_or_insert_with(|| Batch::new(space, dims as usize, columns));
+                batch.push(tid, &self.keys, self.prepared.body(space), 0.0);
+                if batch.is_full(self.meta.segments.len()) {
                     self.seal();
                 }
             }
@@ -214,7 +218,7 @@ impl Build {
             self.index,
             &mut AppendUnlogged(self.index),
             id,
-            &batch.input(self.meta.metric),
+            batch,
             &BuildOptions { leaf_size: options::leaf_size(self.index), ..BuildOptions::default() },
             &mut |done| progress::report_done(before + done),
         );

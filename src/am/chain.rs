@@ -10,17 +10,17 @@ use std::rc::Rc;
 use bkd::layout::chain::{DeltaLayout, DeltaReader};
 use bkd::layout::meta::{Chain, Head, Meta};
 use bkd::layout::{payload, PageHeader, PageKind, Payload, NO_BLOCK, PAYLOAD};
-use bkd::{Error, Placement, Result, Tid};
-use pgrx::{pg_sys, PgSqlErrorCode};
+use bkd::{Body, Error, Placement, Result, Tid};
+use pgrx::pg_sys;
 
-use super::meta::LockedMeta;
+use super::meta::{delta_layout, LockedMeta};
 use super::space::PageSource;
+use super::value::check_dims;
 use crate::pg::buffer::{ExclusivePage, Page, RecentBuffer, SharedPage, Strategy};
 use crate::pg::index::{FileEnd, FileId, Index};
 use crate::pg::interrupts::check_for_interrupts;
 use crate::pg::report::OrRaise;
 use crate::pg::wal::{self, WalRecord};
-use crate::types::error::raise_with_detail;
 
 /// A chain to which rows are appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,18 +78,6 @@ impl Part {
     }
 }
 
-/// Raises pgvector's error unless vectors of so many dimensions belong into the index. 0 stands for dimensions that are not known
-/// yet, and for those of a NULL.
-pub fn check_dims(index: Index, expected: u32, dims: u32) {
-    if expected != 0 && dims != 0 && expected != dims {
-        raise_with_detail(
-            PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
-            format!("expected {expected} dimensions, not {dims}"),
-            format!("All vectors of index \"{}\" have {expected} dimensions.", index.name()),
-        );
-    }
-}
-
 /// Appends an item. `dims` are those of the row's vector, 0 if it is NULL; `head` is what the metapage said recently.
 pub fn append(index: Index, head: &Head, part: Part, dims: u32, item: &[u8]) {
     let dims_known = head.dims != 0 || dims == 0;
@@ -125,7 +113,7 @@ thread_local! {
 /// Appends with the metapage locked: to a last page that somebody else made meanwhile, else to a new one.
 fn append_to_locked(index: Index, part: Part, dims: u32, item: &[u8]) {
     let mut locked = LockedMeta::lock(index);
-    check_dims(index, locked.meta.dims, dims);
+    check_dims(index, locked.meta.space, locked.meta.dims, dims);
     let set_dims = locked.meta.dims == 0 && dims != 0;
     let chain = part.chain(&locked.meta);
     if !set_dims && append_to_tail(index, part, chain, item) {
@@ -137,12 +125,13 @@ fn append_to_locked(index: Index, part: Part, dims: u32, item: &[u8]) {
     let mut source = PageSource::with_meta_locked(index, &locked.meta);
     let owner = if chain.is_empty() { locked.meta.take_owner() } else { chain.owner };
     let old_tail = (!chain.is_empty()).then(|| ExclusivePage::read(index, chain.tail));
-    // A vector begins where there is room and continues on new pages.
+    // A vector begins where there is room and continues on new pages; a packed value does not.
     let room = old_tail.as_ref().map_or(0, |tail| {
         let header = read_full_tail(tail, chain, part.kind(), item.len()).or_raise(index);
         PAYLOAD - header.used as usize
     });
-    let begun = if part == Part::Delta { room } else { 0 };
+    let continues = part == Part::Delta && delta_layout(&locked.meta).continues();
+    let begun = if continues { room } else { 0 };
     let (begun, rest) = item.split_at(begun);
     let parts: Vec<&[u8]> = rest.chunks(PAYLOAD).collect();
     let pages: Vec<ExclusivePage> = parts.iter().map(|_| source.page()).collect();
@@ -320,20 +309,20 @@ pub fn read_header(page: &Page, block: u32, kind: PageKind, owner: u64, sequence
         .map_err(|error| error.at_block(block))
 }
 
-/// Reads a delta chain for the last time: calls `each` with the row address, the attributes and the vector of every item that is not dead, and
+/// Reads a delta chain for the last time: calls `each` with the row address, the attributes and the value of every item that is not dead, and
 /// `pause` between pages, when none is held.
 pub fn read_delta(
     index: Index,
     chain: Chain,
     layout: DeltaLayout,
-    each: impl FnMut(Tid, &[u64], &[f32]),
+    each: impl FnMut(Tid, &[u64], Body<'_>),
     pause: &mut dyn FnMut(),
 ) {
     visit_delta(&Walk::new(index, PageKind::Delta), chain, layout, each, pause);
 }
 
 /// The same for a scan, after which others will follow.
-pub fn scan_delta(index: Index, chain: Chain, layout: DeltaLayout, each: impl FnMut(Tid, &[u64], &[f32])) {
+pub fn scan_delta(index: Index, chain: Chain, layout: DeltaLayout, each: impl FnMut(Tid, &[u64], Body<'_>)) {
     let walk = Walk::again(index, PageKind::Delta, chain);
     visit_delta(&walk, chain, layout, each, &mut check_for_interrupts);
 }
@@ -342,7 +331,7 @@ fn visit_delta(
     walk: &Walk,
     chain: Chain,
     layout: DeltaLayout,
-    mut each: impl FnMut(Tid, &[u64], &[f32]),
+    mut each: impl FnMut(Tid, &[u64], Body<'_>),
     pause: &mut dyn FnMut(),
 ) {
     let mut reader = DeltaReader::new(layout);

@@ -16,13 +16,18 @@
 //!
 //! An approximate scan costs the share that the calibration of the index says.
 //!
+//! Packed values have no codes: a pass reads all of them, whatever the dimensions and the conditions, and knows them exactly.
+//!
 //! `make bench-plans` compares what is chosen with all other ways. The constants were set with it.
 
 use bkd::layout::leaf::LANES;
 use bkd::layout::meta::{Meta, SegmentEntry};
+use bkd::layout::PAYLOAD;
+use bkd::Space;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use super::batch::value_bytes;
 use super::segments::open_all;
 use super::{history, meta, options};
 use crate::pg::index::{Index, OpenIndex};
@@ -94,19 +99,23 @@ pub unsafe extern "C-unwind" fn estimate(
         if let Some(wanted) = wanted {
             history::plan(info.indexoid, wanted as u64);
         }
-        let (scan, share, dims) = if info.hypothetical {
-            (f64::from(info.pages) * COARSE_SHARE * costs.page * PAGE_SHARE, 1.0, MANY_DIMS)
+        let (scan, share, coded_dims) = if info.hypothetical {
+            (f64::from(info.pages) * COARSE_SHARE * costs.page * PAGE_SHARE, 1.0, Some(MANY_DIMS))
         } else {
             let open = OpenIndex::open_locked(info.indexoid);
             let meta = meta::read(open.index());
             // Of all neighbours, so many are those that meet the conditions.
             let neighbours = wanted.unwrap_or(1.0) / filtered;
             let share = if is_ordered { share_visited(open.index(), &meta, neighbours) } else { 1.0 };
-            (scan_cost(&meta, &costs), share, f64::from(meta.dims))
+            (scan_cost(&meta, &costs), share, meta.space.dense().map(|_| f64::from(meta.dims)))
         };
-        let blocks = 1.0 - (1.0 - filtered).powi(LANES as i32);
+        let blocks = match coded_dims {
+            Some(_) => 1.0 - (1.0 - filtered).powi(LANES as i32),
+            None => 1.0,
+        };
         let pass = scan.min(table * SCAN_SHARE) * blocks.max(FILTER_SHARE);
-        let alike = (rows / FEW_VECTORS).max(1.0).log2() * (dims / MANY_DIMS).min(1.0);
+        let coarse_only = (coded_dims.unwrap_or(0.0) / MANY_DIMS).min(1.0);
+        let alike = (rows / FEW_VECTORS).max(1.0).log2() * coarse_only;
         let operators = OPERATORS_PER_ROW + alike * OPERATORS_PER_DOUBLING;
         let each = costs.index_tuple + operators * costs.operator;
         (*startup_cost, *total_cost) = if is_ordered {
@@ -208,10 +217,13 @@ impl Unit {
 /// What one pass over the index costs.
 fn scan_cost(meta: &Meta, costs: &Unit) -> f64 {
     let visited = LEAVES_BASE.powf(f64::from(meta.dims));
-    let segments: f64 = meta.segments.iter().map(|segment| coarse_pages(segment, visited)).sum();
+    let pages = |segment: &SegmentEntry| match meta.space {
+        Space::Dense(_) => coarse_pages(segment, visited),
+        Space::Packed(_) => f64::from(segment.pages),
+    };
+    let segments: f64 = meta.segments.iter().map(pages).sum();
     let chain_pages = f64::from(meta.delta.pages) + f64::from(meta.sealing.pages);
-    let layout = meta::delta_layout(meta);
-    let vectors = (layout.items(meta.delta.pages) + layout.items(meta.sealing.pages)) as f64;
+    let vectors = chain_pages * PAYLOAD as f64 / value_bytes(meta) as f64;
     (segments + chain_pages) * costs.page * PAGE_SHARE + vectors * costs.operator
 }
 

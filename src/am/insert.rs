@@ -4,11 +4,12 @@ use std::cell::RefCell;
 
 use bkd::layout::chain::DeltaLayout;
 use bkd::layout::meta::Head;
-use bkd::{prepare, Placement, Tid};
+use bkd::{Placement, Tid};
 use pgrx::prelude::*;
 use pgrx::{itemptr, pg_sys};
 
 use super::chain::{self, Part};
+use super::value::{check_dims, Prepared, Value};
 use super::vector_type::VectorType;
 use super::{attributes, meta, seal};
 use crate::pg::index::Index;
@@ -36,13 +37,12 @@ pub unsafe extern "C-unwind" fn insert(
     match value {
         None => append_tid(index, &head, Part::Null, 0, tid),
         Some(datum) => {
-            let vector_type = VectorType::of_metapage(head.input).or_raise(index);
-            // SAFETY: the operator class is on that type; the rest is as the caller promises.
-            unsafe {
-                vector_type.with_numbers(datum, |vector| {
-                    insert_vector(index, &head, vector, values, isnull, tid);
-                });
-            }
+            let vector_type = VectorType::of_metapage(head.space, head.input).or_raise(index);
+            // SAFETY: the operator class is on that type.
+            let value = unsafe { Value::from_datum(vector_type, datum) };
+            // SAFETY: as the caller promises.
+            unsafe { insert_value(index, &head, &value, values, isnull, tid) };
+            value.release();
         }
     }
     // No uniqueness to report.
@@ -69,39 +69,38 @@ pub unsafe fn tid_of(tid: pg_sys::ItemPointer) -> Tid {
 }
 
 thread_local! {
-    /// The prepared vector, the attributes and the item of the last row: a COPY allocates none of them for each.
+    /// The prepared value, the attributes and the item of the last row: a COPY allocates none of them for each.
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
 #[derive(Default)]
 struct Scratch {
-    prepared: Vec<f32>,
+    prepared: Prepared,
     keys: Vec<u64>,
     item: Vec<u8>,
 }
 
 /// # Safety
 /// The values are those of a row of the index.
-unsafe fn insert_vector(
+unsafe fn insert_value(
     index: Index,
     head: &Head,
-    vector: &[f32],
+    value: &Value<'_>,
     values: *const pg_sys::Datum,
     isnull: *const bool,
     tid: Tid,
 ) {
-    let dims = vector.len() as u32;
-    chain::check_dims(index, head.dims, dims);
+    let dims = value.dims();
+    check_dims(index, head.space, head.dims, dims);
     // Not borrowed meanwhile: whatever raises an error leaves nothing but an allocation to be made again.
     let Scratch { mut prepared, mut keys, mut item } = SCRATCH.take();
-    match prepare(head.metric, vector, &mut prepared) {
+    match value.prepare_to_store(index, head.space, head.columns as usize, &mut prepared) {
         Placement::Ranked => {
             // SAFETY: as the caller promises.
             unsafe { attributes::keys_of_row(index, values, isnull, &mut keys) };
             meta::check_columns(index, head.columns).or_raise(index);
-            let layout = DeltaLayout::new(vector.len(), keys.len());
-            item.resize(layout.item(), 0);
-            layout.write(&mut item, tid, &keys, &prepared);
+            let layout = DeltaLayout::new(head.space, dims as usize, keys.len());
+            layout.write(&mut item, tid, &keys, prepared.body(head.space));
             chain::append(index, head, Part::Delta, dims, &item);
             seal::seal_if_due(index, head);
         }

@@ -75,7 +75,7 @@ fn segment_rows(index: Index, meta: &Meta) -> Vec<PartRow> {
                 Some(i64::from(entry.directory_bytes)),
                 i64::from(entry.pages) * PAGE_SIZE as i64,
                 dims(meta),
-                meta.metric.name(),
+                meta.space.name(),
             )
         })
         .collect()
@@ -93,7 +93,7 @@ fn chain_rows(index: Index, meta: &Meta) -> Vec<PartRow> {
     .map(|(kind, chain, pages)| {
         let (items, dead) = count(index, meta, chain, pages);
         let bytes = i64::from(chain.pages) * PAGE_SIZE as i64;
-        (kind, items, dead, None, None, None, None, None, bytes, dims(meta), meta.metric.name())
+        (kind, items, dead, None, None, None, None, None, bytes, dims(meta), meta.space.name())
     })
     .collect()
 }

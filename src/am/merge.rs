@@ -11,7 +11,7 @@
 //! - memory ([`batch_limit`]): more could not become one segment;
 //! - the file ([`GROWTH`]): old and new segments are both there for a while, and a file never becomes smaller. What is written must fit into
 //!   pages that are free already, plus a fifth of the index;
-//! - for an insert, time ([`INSERT_FLOATS`]): larger merges are left to VACUUM, unless there are very many segments.
+//! - for an insert, time ([`INSERT_BYTES`]): larger merges are left to VACUUM, unless there are very many segments.
 //!
 //! VACUUM merges whatever is due. An insert leaves that to it as long as there are few segments ([`FEW_SEGMENTS`]): twenty in the place of one
 //! make a query slower by a tenth in 64 dimensions, and a merge takes longer than the inserts whose rows it moves. In few dimensions segments
@@ -21,14 +21,14 @@
 
 use std::cell::RefCell;
 
-use bkd::export;
 use bkd::layout::meta::{Meta, SegmentEntry, Work};
+use bkd::{export, Body};
 
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use super::access::{self, Who};
-use super::batch::batch_limit;
+use super::batch::{batch_limit, value_bytes};
 use super::meta::{self, LockedMeta};
 use super::rebuild::Rebuild;
 use super::segments::open;
@@ -46,8 +46,8 @@ const MERGE_FACTOR: u64 = 8;
 const GROWTH: u64 = 5;
 /// It may let it grow by so many pages in any case: 4 MB are not worth saving.
 const GROWTH_PAGES: u64 = 512;
-/// Numbers that a merge within an insert may rewrite: some tenths of a second.
-const INSERT_FLOATS: u64 = 16 << 20;
+/// Bytes of values that a merge within an insert may rewrite: some tenths of a second.
+const INSERT_BYTES: u64 = 64 << 20;
 /// Segments up to which an insert does not merge.
 const FEW_SEGMENTS: usize = 32;
 /// Segments from which on an insert merges whatever is due.
@@ -61,7 +61,7 @@ pub fn merge_after_insert(lock: &MergeLock) {
         return;
     }
     merge_due(lock, |meta| {
-        let quick = INSERT_FLOATS / u64::from(meta.dims.max(1));
+        let quick = INSERT_BYTES / value_bytes(meta) as u64;
         if meta.segments.len() < MANY_SEGMENTS {
             quick
         } else {
@@ -87,7 +87,7 @@ pub fn merge_in_vacuum(lock: &MergeLock) {
 /// stay as they are.
 fn merge_all(lock: &MergeLock) {
     let meta = meta::read(lock.index());
-    let limit = batch_limit(meta.dims as usize, meta.columns as usize, meta.segments.len()) as u64;
+    let limit = batch_limit(&meta);
     let total: u64 = meta.segments.iter().map(|entry| u64::from(entry.live())).sum();
     let stays = |entry: &SegmentEntry| {
         total > limit
@@ -104,8 +104,7 @@ fn merge_due(lock: &MergeLock, most: impl Fn(&Meta) -> u64) {
     let index = lock.index();
     loop {
         let meta = meta::read(index);
-        let memory = batch_limit(meta.dims as usize, meta.columns as usize, meta.segments.len()) as u64;
-        let limits = Limits { vectors: memory.min(most(&meta)), pages: growth(index, &meta) };
+        let limits = Limits { vectors: batch_limit(&meta).min(most(&meta)), pages: growth(index, &meta) };
         let due = due(&meta.segments, &limits);
         if due.is_empty() || !merge(lock, &due) {
             return;
@@ -177,8 +176,8 @@ fn merge(lock: &MergeLock, replaced: &[SegmentEntry]) -> bool {
     };
     for entry in replaced.iter().filter(|entry| entry.live() > 0) {
         let opened = open(index, &meta, entry);
-        let mut each = |vector: &[f32], slack, keys: &[u64], tid| {
-            segments.borrow_mut().push(tid, keys, vector, slack);
+        let mut each = |body: Body<'_>, slack, keys: &[u64], tid| {
+            segments.borrow_mut().push(tid, keys, body, slack);
         };
         export(&opened.segment, &opened.pages(index), &mut pause, &mut each).or_raise(index);
     }

@@ -41,12 +41,13 @@ pub fn read(index: Index) -> Meta {
 
 /// The type of an index's values.
 pub fn vector_type(index: Index) -> VectorType {
-    VectorType::of_metapage(read_head(index).input).map_err(|error| error.at_block(BLOCK)).or_raise(index)
+    let head = read_head(index);
+    VectorType::of_metapage(head.space, head.input).map_err(|error| error.at_block(BLOCK)).or_raise(index)
 }
 
 /// The layout of the delta of an index.
 pub fn delta_layout(meta: &Meta) -> DeltaLayout {
-    DeltaLayout::new(meta.dims as usize, meta.columns as usize)
+    DeltaLayout::new(meta.space, meta.dims as usize, meta.columns as usize)
 }
 
 /// Checks that the metapage names as many attributes as the catalog.
@@ -90,7 +91,7 @@ pub fn header() -> PageHeader {
 pub fn parse(page: &Page) -> bkd::Result<Meta> {
     read_header(page, BLOCK, PageKind::Meta, META_OWNER, 0)?;
     let meta = Meta::read(payload(page));
-    let known = meta.and_then(|meta| VectorType::of_metapage(meta.input).map(|_| meta));
+    let known = meta.and_then(|meta| VectorType::of_metapage(meta.space, meta.input).map(|_| meta));
     known.map_err(|error| error.at_block(BLOCK))
 }
 

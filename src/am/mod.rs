@@ -1,7 +1,8 @@
 //! The index access method `kdtree`: what Postgres calls, a file for each stage of an index's life.
 //!
 //! - [`handler`]: the callbacks; [`opclass`], [`validate`]: operator classes, and [`vector_type`]: what they are on; [`options`]: index options and settings
-//! - [`build`](mod@build): CREATE INDEX; [`batch`], [`write`]: vectors on their way into a segment; [`progress`]
+//! - [`value`]: what is indexed of a row
+//! - [`build`](mod@build): CREATE INDEX; [`batch`], [`write`]: values on their way into a segment; [`progress`]
 //! - [`insert`]: one row; [`chain`]: where it goes; [`seal`]: how that becomes a segment
 //! - [`merge`](mod@merge): few segments out of many; [`rebuild`]: writing segments while the index is in use
 //! - [`scan`]: ORDER BY and [`within`] a distance; [`attributes`], [`filter`], [`in_lists`]: rows that meet conditions; [`segments`]: reading what was built; [`history`], [`open_scans`]: what scans did and which there are
@@ -41,6 +42,7 @@ mod segments;
 mod space;
 mod vacuum;
 mod validate;
+mod value;
 mod vector_type;
 mod within;
 mod write;

@@ -2,12 +2,12 @@
 //! attributes have no support function: what becomes of a value follows from its type ([`super::attributes`]). Those of pgvector's access
 //! methods are pgvector's own ([`super::pgvector`]).
 //!
-//! The support functions take no arguments and return a number: the first that of a metric; the second, which is there unless that is
-//! `vector`, that of the type of the values. The operator itself is only ever called by the executor.
+//! The support functions take no arguments and return a number: the first that of a metric; the second, which is there for
+//! `halfvec` only, that of the type of the values. The operator itself is only ever called by the executor.
 
 use std::ffi::CStr;
 
-use bkd::Metric;
+use bkd::{BitMetric, Metric, Packing, Space};
 use pgrx::prelude::*;
 use pgrx::{pg_sys, PgSqlErrorCode};
 
@@ -79,67 +79,63 @@ pub fn family_members<T: Copy>(cache: pg_sys::SysCacheIdentifier::Type, family: 
     }
 }
 
-#[pg_extern(sql = false)]
-fn kdtree_metric_l2() -> i32 {
-    Metric::L2 as i32
-}
-
-#[pg_extern(sql = false)]
-fn kdtree_metric_cosine() -> i32 {
-    Metric::Cosine as i32
-}
-
-#[pg_extern(sql = false)]
-fn kdtree_metric_ip() -> i32 {
-    Metric::InnerProduct as i32
-}
-
-#[pg_extern(sql = false)]
-fn kdtree_metric_l1() -> i32 {
-    Metric::L1 as i32
-}
-
-#[pg_extern(sql = false)]
-fn kdtree_type_halfvec() -> i32 {
-    VectorType::Halfvec as i32
-}
-
-/// The metric of an index, from its operator class. An index that exists has it in its metapage too.
-pub fn metric(index: Index) -> Metric {
-    let metric = if is_named_kdtree(index) {
-        // SAFETY: the function is one of the operator class's.
-        procedure(index, METRIC_PROC).and_then(|procedure| unsafe { metric_of(procedure) })
-    } else {
-        pgvector::distance(index).map(|(metric, _)| metric)
+/// The support functions.
+macro_rules! support_functions {
+    ($($name:ident: $number:expr,)*) => {
+        $(
+            #[pg_extern(sql = false)]
+            fn $name() -> i32 {
+                i32::from($number)
+            }
+        )*
     };
-    metric.unwrap_or_else(|| {
+}
+
+support_functions! {
+    kdtree_metric_l2: Space::Dense(Metric::L2).code(),
+    kdtree_metric_cosine: Space::Dense(Metric::Cosine).code(),
+    kdtree_metric_ip: Space::Dense(Metric::InnerProduct).code(),
+    kdtree_metric_l1: Space::Dense(Metric::L1).code(),
+    kdtree_metric_hamming: Space::Packed(Packing::Bits(BitMetric::Hamming)).code(),
+    kdtree_metric_jaccard: Space::Packed(Packing::Bits(BitMetric::Jaccard)).code(),
+    kdtree_metric_sparse_l2: Space::Packed(Packing::Sparse(Metric::L2)).code(),
+    kdtree_metric_sparse_cosine: Space::Packed(Packing::Sparse(Metric::Cosine)).code(),
+    kdtree_metric_sparse_ip: Space::Packed(Packing::Sparse(Metric::InnerProduct)).code(),
+    kdtree_metric_sparse_l1: Space::Packed(Packing::Sparse(Metric::L1)).code(),
+    kdtree_type_halfvec: VectorType::Halfvec as u8,
+}
+
+/// What an index is of and the type of its values, from its operator class. An index that exists has both in its metapage too.
+pub fn indexed(index: Index) -> (Space, VectorType) {
+    let (space, named) = if is_named_kdtree(index) {
+        // SAFETY: the functions are the operator class's.
+        let space = procedure(index, METRIC_PROC).and_then(|procedure| unsafe { space_of(procedure) });
+        let named = match procedure(index, TYPE_PROC) {
+            None => space.map(VectorType::of_space),
+            // SAFETY: as above.
+            Some(procedure) => unsafe { vector_type_of(procedure) },
+        };
+        (space, named)
+    } else {
+        pgvector::distance(index).map_or((None, None), |(space, named)| (Some(space), Some(named)))
+    };
+    let Some(space) = space else {
         raise_with_hint(
             PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
             format!("the operator class of index \"{}\" does not name a metric", index.name()),
             "The first column of a kdtree index is the vector; columns to filter by follow.",
         )
-    })
-}
-
-/// The type of an index's values, from its operator class. An index that exists has it in its metapage too.
-pub fn vector_type(index: Index) -> VectorType {
-    let named = if is_named_kdtree(index) {
-        match procedure(index, TYPE_PROC) {
-            None => Some(VectorType::Vector),
-            // SAFETY: the function is one of the operator class's.
-            Some(procedure) => unsafe { vector_type_of(procedure) },
-        }
-    } else {
-        pgvector::distance(index).map(|(_, vector_type)| vector_type)
     };
     let input = type_name(index.column_type(0));
-    named.filter(|named| named.name() == input).unwrap_or_else(|| {
+    let named = named.filter(|named| named.is_of(space) && named.name() == input);
+    let vector_type = named.unwrap_or_else(|| {
         raise_with_hint(
             PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
             format!("the operator class of index \"{}\" does not say that it is for type {input}", index.name()),
             "Support function 2 returns the number of the type, like kdtree_type_halfvec(). There is none for vector.",
         )
-    })
+    });
+    (space, vector_type)
 }
 
 /// A support function of the vector's operator class.
@@ -164,19 +160,19 @@ pub fn type_name(type_oid: pg_sys::Oid) -> String {
     }
 }
 
-/// The metric that a support function names, if any.
+/// The space that a support function names, if any.
 ///
 /// # Safety
 /// `procedure` is a function without arguments that returns an integer.
-pub unsafe fn metric_of(procedure: pg_sys::Oid) -> Option<Metric> {
+pub unsafe fn space_of(procedure: pg_sys::Oid) -> Option<Space> {
     // SAFETY: as the caller promises.
-    u8::try_from(unsafe { call(procedure) }).ok().and_then(Metric::from_code)
+    u8::try_from(unsafe { call(procedure) }).ok().and_then(Space::from_code)
 }
 
 /// The type that a support function names, if any.
 ///
 /// # Safety
-/// As for [`metric_of`].
+/// As for [`space_of`].
 pub unsafe fn vector_type_of(procedure: pg_sys::Oid) -> Option<VectorType> {
     // SAFETY: as the caller promises.
     u32::try_from(unsafe { call(procedure) }).ok().and_then(VectorType::from_code)

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use bkd::layout::meta::{Meta, SegmentEntry, Work};
-use bkd::{BuildOptions, Tid};
+use bkd::{Body, BuildOptions, Tid};
 
 use super::batch::{batch_limit, Batch};
 use super::options;
@@ -23,8 +23,6 @@ pub struct Rebuild {
     meta: Meta,
     work: Work,
     batch: Batch,
-    /// Vectors of a segment.
-    limit: usize,
     /// Owner numbers that were reserved and not yet used.
     owners: Range<u64>,
     written: Vec<SegmentEntry>,
@@ -40,7 +38,7 @@ impl Rebuild {
         replaced: usize,
         retiring: usize,
     ) -> Option<()> {
-        let wanted = vectors.div_ceil(limit(meta) as u64).max(1);
+        let wanted = vectors.div_ceil(batch_limit(meta)).max(1);
         let owners = wanted.min(meta.room_for_segments(work, replaced) as u64) as u32;
         let fits = owners > 0 && meta.room_to_retire(work) >= retiring;
         fits.then(|| {
@@ -50,21 +48,21 @@ impl Rebuild {
 
     /// Starts to write what was reserved: so many vectors, at most.
     pub fn start(index: Index, meta: Meta, work: Work, vectors: u64) -> Self {
-        let (owners, limit) = (meta.reserved[work as usize].owners(), limit(&meta));
-        let mut batch = Batch::new(meta.dims as usize, meta.columns as usize);
-        batch.expect(vectors.min(limit as u64) as usize);
-        Rebuild { index, meta, work, batch, limit, owners, written: Vec::new() }
+        let owners = meta.reserved[work as usize].owners();
+        let mut batch = Batch::new(meta.space, meta.dims as usize, meta.columns as usize);
+        batch.expect(vectors.min(batch_limit(&meta)) as usize);
+        Rebuild { index, meta, work, batch, owners, written: Vec::new() }
     }
 
-    /// Adds a vector that may be up to `slack` away from the row's.
-    pub fn push(&mut self, tid: Tid, keys: &[u64], vector: &[f32], slack: f32) {
-        self.batch.push(tid, keys, vector, slack);
+    /// Adds a value that may be up to `slack` away from the row's.
+    pub fn push(&mut self, tid: Tid, keys: &[u64], body: Body<'_>, slack: f32) {
+        self.batch.push(tid, keys, body, slack);
     }
 
     /// Writes a segment if the memory is full. To be called between pages, when none is held.
     pub fn write_if_full(&mut self) {
         // The last owner takes whatever there is.
-        if self.batch.len() >= self.limit && self.owners.end - self.owners.start > 1 {
+        if self.batch.is_full(self.meta.segments.len()) && self.owners.end - self.owners.start > 1 {
             self.write();
         }
     }
@@ -86,12 +84,7 @@ impl Rebuild {
             short_lived: self.work == Work::Seal,
             ..BuildOptions::default()
         };
-        let input = self.batch.input(self.meta.metric);
-        self.written.push(write_segment(self.index, &mut writer, id, &input, &options, &mut |_| ()));
+        self.written.push(write_segment(self.index, &mut writer, id, &self.batch, &options, &mut |_| ()));
         self.batch.clear();
     }
-}
-
-fn limit(meta: &Meta) -> usize {
-    batch_limit(meta.dims as usize, meta.columns as usize, meta.segments.len())
 }

@@ -9,14 +9,14 @@
 
 use std::time::Instant;
 
-use bkd::{decode, Query, Search, Tid};
+use bkd::{decode, Query, Search, Space, Tid};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::PgSqlErrorCode;
 
 use super::access::{self, Who};
-use super::scan::check_same_dims;
 use super::segments::readable;
+use super::value::check_same_dims;
 use super::{meta, options};
 use crate::pg::index::{Index, Lock};
 use crate::pg::interrupts::check_for_interrupts;
@@ -55,7 +55,8 @@ type Report = TableIterator<
     ),
 >;
 
-/// Measures recall and time of approximate scans for vectors of the index; NULLs if it has no tree to search.
+/// Measures recall and time of approximate scans for vectors of the index; NULLs if it has no tree to search: bit
+/// strings and sparse vectors have none, and are always searched exactly.
 #[pg_extern(sql = false)]
 fn kdtree_recall(
     index: Option<pg_sys::Oid>,
@@ -80,11 +81,17 @@ fn kdtree_recall_queries(
     within("number of queries", Some(count), MOST_QUERIES);
     report(index, k, recall, |index| {
         let meta = meta::read(index);
+        if let Space::Packed(_) = meta.space {
+            raise(
+                PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+                format!("index \"{}\" is not of vectors", index.name()),
+            );
+        }
         let mut own = Vec::with_capacity(queries.len());
         for datum in queries.datums() {
             // SAFETY: the SQL declaration says that these are vectors; the array outlives them.
             let query = unsafe { VectorRef::from_datum(datum) };
-            check_same_dims(&meta, query.as_slice());
+            check_same_dims(&meta, query.as_slice().len() as u32);
             own.push((query.as_slice().to_vec(), None));
         }
         own
@@ -152,9 +159,14 @@ fn refuse_null(name: &str) -> ! {
     raise(PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED, format!("{name} must not be NULL"))
 }
 
-/// Vectors from everywhere in the trees, with the addresses of their rows; those that are dead are left out.
+/// Vectors from everywhere in the trees, with the addresses of their rows; those that are dead are left out. None of what is not in trees:
+/// there all scans are exact.
 fn sample(index: Index, queries: u64) -> Vec<Sample> {
-    let segments = readable(index, &meta::read(index));
+    let meta = meta::read(index);
+    if let Space::Packed(_) = meta.space {
+        return Vec::new();
+    }
+    let segments = readable(index, &meta);
     let vectors: u64 = segments.iter().map(|(segment, _)| u64::from(segment.vectors())).sum();
     let queries = queries.min(vectors);
     let mut sampled = Vec::with_capacity(queries as usize);
@@ -177,7 +189,8 @@ fn sample(index: Index, queries: u64) -> Vec<Sample> {
 fn measure(index: Index, query: &[f32], own: Option<Tid>, neighbours: usize, recall: f64) -> Measured {
     let started = Instant::now();
     let meta = meta::read(index);
-    let Ok(query) = Query::new(meta.metric, query) else {
+    let Space::Dense(metric) = meta.space else { unreachable!("nothing else is sampled") };
+    let Ok(query) = Query::new(metric, query) else {
         return Measured { found: Vec::new(), milliseconds: 0.0, leaves: 0.0, vectors: 0.0 };
     };
     let segments = readable(index, &meta);

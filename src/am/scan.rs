@@ -27,13 +27,16 @@ use std::collections::VecDeque;
 use bkd::layout::chain::list_items;
 use bkd::layout::meta::{Chain, Meta};
 use bkd::layout::PageKind;
-use bkd::{Everything, Filter, Placement, Query, ScanStats, Search, Tid, Within};
+use bkd::{
+    Body, Everything, Filter, PackedQuery, PackedSearch, Placement, Query, ScanStats, Search, Tid, Within,
+};
 use pgrx::prelude::*;
 use pgrx::{itemptr, pg_sys, PgMemoryContexts, PgSqlErrorCode};
 
 use super::chain::{scan_delta, Walk};
 use super::open_scans::OpenScan;
 use super::segments::{readable, SegmentPages};
+use super::value::{check_same_dims, Prepared, Value};
 use super::vector_type::VectorType;
 use super::{filter, history, meta, options};
 use crate::pg::index::Index;
@@ -105,7 +108,7 @@ pub unsafe extern "C-unwind" fn rescan(
         }
         state.target = match norderbys {
             0 => Target::None,
-            _ => Target::of(state.vector_type, &*(*scan).orderByData),
+            _ => Target::of(state.index, state.vector_type, &*(*scan).orderByData),
         };
     }
 }
@@ -212,17 +215,35 @@ enum Target {
     /// A NULL, from which every distance is NULL.
     Null,
     Vector(Vec<f32>),
+    Packed(PackedTarget),
+}
+
+/// A bit string or a sparse vector, as the index has them.
+struct PackedTarget {
+    dims: u32,
+    placement: Placement,
+    prepared: Prepared,
 }
 
 impl Target {
     /// # Safety
     /// The key is valid, and its argument of that type.
-    unsafe fn of(vector_type: VectorType, key: &pg_sys::ScanKeyData) -> Self {
+    unsafe fn of(index: Index, vector_type: VectorType, key: &pg_sys::ScanKeyData) -> Self {
         if key.sk_flags & pg_sys::SK_ISNULL as i32 != 0 {
             return Target::Null;
         }
         // SAFETY: as the caller promises.
-        Target::Vector(unsafe { vector_type.with_numbers(key.sk_argument, <[f32]>::to_vec) })
+        let value = unsafe { Value::from_datum(vector_type, key.sk_argument) };
+        let target = match value.numbers() {
+            Some(numbers) => Target::Vector(numbers.to_vec()),
+            None => {
+                let mut prepared = Prepared::default();
+                let placement = value.prepare(meta::read_head(index).space, &mut prepared);
+                Target::Packed(PackedTarget { dims: value.dims(), placement, prepared })
+            }
+        };
+        value.release();
+        target
     }
 }
 
@@ -316,6 +337,7 @@ struct Rows {
 enum Step {
     List(ListRows, Order),
     Search(Box<Search<SegmentPages>>),
+    PackedSearch(Box<PackedSearch<SegmentPages>>),
     Delta(std::vec::IntoIter<Tid>, Order),
     Everything(Everything<SegmentPages>, Order),
     Within(Box<Within<SegmentPages>>),
@@ -341,7 +363,7 @@ impl Rows {
             return Rows::new(index, VecDeque::new(), conditions);
         }
         let Conditions { within, attributes, .. } = conditions;
-        within.iter().for_each(|(center, _)| check_same_dims(&meta, center));
+        within.iter().for_each(|(center, _)| check_same_dims(&meta, center.len() as u32));
         let filter = &attributes.filter;
         let mut steps = match target {
             Target::None => match within.iter().min_by(|(_, a), (_, b)| compare_radii(*a, *b)) {
@@ -361,8 +383,18 @@ impl Rows {
                 steps.push_back(Step::List(ListRows::new(index, meta.nan), Order::Null));
                 steps
             }
+            Target::Packed(target) => {
+                check_same_dims(&meta, target.dims);
+                let mut steps = match target.placement {
+                    Placement::Ranked => ranked_packed(index, &meta, filter, target),
+                    Placement::Nan => all_as(Order::Value(f64::NAN)),
+                    Placement::Unbounded => all_as(Order::Value(f64::NEG_INFINITY)),
+                };
+                steps.push_back(nan);
+                steps
+            }
             Target::Vector(vector) => {
-                check_same_dims(&meta, vector);
+                check_same_dims(&meta, vector.len() as u32);
                 let ends = within.iter().any(|(center, radius)| center == vector && *radius < f64::INFINITY);
                 let smallest = within.iter().filter(|(_, radius)| !ends && *radius < f64::INFINITY);
                 let few = smallest
@@ -372,7 +404,7 @@ impl Rows {
                     stats = searched;
                     steps
                 } else {
-                    match Query::new(meta.metric, vector) {
+                    match Query::new(meta.space.dense_metric(), vector) {
                         Ok(query) => {
                             let radii = within.iter().filter(|(center, _)| center == vector);
                             ranked(index, &meta, filter, query, radii.map(|(_, radius)| *radius))
@@ -420,6 +452,10 @@ impl Step {
                 let hit = search.next(&mut check_for_interrupts).or_raise(index)?;
                 Some((hit.tid, Order::Value(hit.bound)))
             }
+            Step::PackedSearch(search) => {
+                let hit = search.next(&mut check_for_interrupts).or_raise(index)?;
+                Some((hit.tid, Order::Value(hit.bound)))
+            }
             Step::Everything(rows, order) => {
                 rows.next(&mut check_for_interrupts).or_raise(index).map(|tid| (tid, *order))
             }
@@ -432,12 +468,13 @@ impl Step {
 
     /// Whether its rows meet the conditions, as far as the index can tell.
     fn is_filtered(&self) -> bool {
-        matches!(self, Step::Search(_) | Step::Within(_))
+        matches!(self, Step::Search(_) | Step::PackedSearch(_) | Step::Within(_))
     }
 
     fn stats(&self) -> Option<ScanStats> {
         match self {
             Step::Search(search) => Some(search.stats()),
+            Step::PackedSearch(search) => Some(search.stats()),
             Step::Within(rows) => Some(rows.stats()),
             Step::List(..) | Step::Delta(..) | Step::Everything(..) => None,
         }
@@ -461,8 +498,8 @@ fn ranked(
     let mut delta = Vec::new();
     let exact = query.exact();
     for chain in [meta.sealing, meta.delta] {
-        let each = |tid, keys: &[u64], vector: &[f32]| {
-            delta.extend(filter.is_met_by(keys).then(|| (exact.key(vector), tid)));
+        let each = |tid, keys: &[u64], body: Body<'_>| {
+            delta.extend(filter.is_met_by(keys).then(|| (exact.key(body.dense()), tid)));
         };
         scan_delta(index, chain, meta::delta_layout(meta), each);
     }
@@ -483,10 +520,31 @@ fn ranked(
     [Step::List(unbounded, Order::Value(f64::NEG_INFINITY)), Step::Search(Box::new(search))].into()
 }
 
+/// Rows by their distance from a bit string or a sparse vector.
+fn ranked_packed(index: Index, meta: &Meta, filter: &Filter, target: &PackedTarget) -> VecDeque<Step> {
+    let body = target.prepared.body(meta.space).packed();
+    let mut query = PackedQuery::new(meta.space.packing(), target.dims as usize, body);
+    let mut delta = Vec::new();
+    for chain in [meta.sealing, meta.delta] {
+        let each = |tid, keys: &[u64], body: Body<'_>| {
+            if filter.is_met_by(keys) {
+                delta.push((query.key(body.packed()).or_raise(index), tid));
+            }
+        };
+        scan_delta(index, chain, meta::delta_layout(meta), each);
+    }
+    let mut search = PackedSearch::new(query, filter.clone(), readable(index, meta), delta);
+    if let Some(rows) = history::expected_rows(index) {
+        search.expect(rows);
+    }
+    let unbounded = ListRows::new(index, meta.unbounded);
+    [Step::List(unbounded, Order::Value(f64::NEG_INFINITY)), Step::PackedSearch(Box::new(search))].into()
+}
+
 /// Rows that may be within a radius of a vector.
 fn unordered(index: Index, meta: &Meta, filter: &Filter, center: &[f32], radius: f64) -> VecDeque<Step> {
     let order = Order::Value(f64::NEG_INFINITY);
-    let query = match Query::new(meta.metric, center) {
+    let query = match Query::new(meta.space.dense_metric(), center) {
         Ok(query) if radius < f64::INFINITY => query,
         _ => {
             let mut steps = all(index, meta, order);
@@ -498,9 +556,9 @@ fn unordered(index: Index, meta: &Meta, filter: &Filter, center: &[f32], radius:
     let (mut delta, mut in_delta) = (Vec::new(), 0);
     let (exact, end) = (query.exact(), query.end_of(radius));
     for chain in [meta.sealing, meta.delta] {
-        let each = |tid, keys: &[u64], vector: &[f32]| {
+        let each = |tid, keys: &[u64], body: Body<'_>| {
             in_delta += 1;
-            delta.extend((filter.is_met_by(keys) && exact.key(vector) < end).then_some(tid));
+            delta.extend((filter.is_met_by(keys) && exact.key(body.dense()) < end).then_some(tid));
         };
         scan_delta(index, chain, meta::delta_layout(meta), each);
     }
@@ -549,17 +607,6 @@ fn all(index: Index, meta: &Meta, order: Order) -> VecDeque<Step> {
         Step::Everything(Everything::new(readable(index, meta)), order),
     ]
     .into()
-}
-
-/// Raises an error if the index has vectors of other dimensions than the query.
-pub fn check_same_dims(meta: &Meta, query: &[f32]) {
-    if meta.dims != 0 && meta.dims as usize != query.len() {
-        let name = VectorType::from_code(meta.input).map_or("vector", VectorType::name);
-        raise(
-            PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
-            format!("different {name} dimensions {} and {}", meta.dims, query.len()),
-        );
-    }
 }
 
 /// The rows of a list, read a page at a time.

@@ -22,6 +22,7 @@ use std::cell::RefCell;
 
 use bkd::layout::meta::{Chain, Head, Meta, Work};
 use bkd::layout::PAGE_SIZE;
+use bkd::Body;
 
 use super::meta::{self, LockedMeta};
 use super::rebuild::Rebuild;
@@ -90,7 +91,7 @@ fn seal(lock: &SealLock) -> bool {
     let (chain, layout) = (meta.sealing, meta::delta_layout(&meta));
     let vectors = layout.items(chain.pages);
     let segments = RefCell::new(Rebuild::start(index, meta, Work::Seal, vectors));
-    let each = |tid, keys: &[u64], vector: &[f32]| segments.borrow_mut().push(tid, keys, vector, 0.0);
+    let each = |tid, keys: &[u64], body: Body<'_>| segments.borrow_mut().push(tid, keys, body, 0.0);
     // Between pages, when none is held.
     let mut pause = || {
         delay_point();

@@ -126,8 +126,8 @@ fn open_with(index: Index, meta: &Meta, mut known: HashMap<u64, Cached>) -> Vec<
 /// Reads a segment's directory and validates it.
 pub fn read_segment(index: Index, meta: &Meta, entry: &SegmentEntry) -> Result<Segment> {
     let directory = read_directory(index, entry.id, entry.directory, entry.directory_bytes, |_| ())?;
-    if (directory.metric, directory.dims, directory.attributes.columns)
-        != (meta.metric, meta.dims, meta.columns)
+    if (directory.space, directory.dims, directory.attributes.columns)
+        != (meta.space, meta.dims, meta.columns)
     {
         return Err(Error::corrupt(format!(
             "segment {} is of another metric or dimension than the index, or has other attributes",

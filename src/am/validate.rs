@@ -5,11 +5,11 @@ use std::ffi::{c_char, CStr};
 use pgrx::prelude::*;
 use pgrx::{pg_sys, PgSqlErrorCode};
 
-use bkd::Metric;
+use bkd::Space;
 
 use super::attributes::{kind_of, Kind};
 use super::opclass::{
-    family_members, family_operators, metric_of, type_name, vector_type_of, within_strategy, Comparison,
+    family_members, family_operators, space_of, type_name, vector_type_of, within_strategy, Comparison,
     DISTANCE_STRATEGY, METRIC_PROC, TYPE_PROC,
 };
 use super::vector_type::VectorType;
@@ -142,13 +142,15 @@ impl OpClass {
     }
 
     fn check_operators(&self, problems: &mut Vec<String>) {
-        let metric = self.metric();
+        let space = self.space();
         let operators = family_operators(self.family);
         for operator in &operators {
             let name = operator_name(operator.amopopr);
             let orders = operator.amopstrategy == DISTANCE_STRATEGY as i16;
-            let searches =
-                metric.is_some_and(|metric| operator.amopstrategy == within_strategy(metric) as i16);
+            let searches = match space {
+                Some(Space::Dense(metric)) => operator.amopstrategy == within_strategy(metric) as i16,
+                Some(Space::Packed(_)) | None => false,
+            };
             if !orders && !searches {
                 problems.push(format!(
                     "contains operator {name} with invalid strategy number {}",
@@ -178,20 +180,21 @@ impl OpClass {
     }
 
     /// What the support function names, if it is there and sound.
-    fn metric(&self) -> Option<Metric> {
+    fn space(&self) -> Option<Space> {
         let procedures: Vec<pg_sys::FormData_pg_amproc> =
             family_members(pg_sys::SysCacheIdentifier::AMPROCNUM, self.family);
         let sound = |procedure: &&pg_sys::FormData_pg_amproc| {
             procedure.amprocnum == METRIC_PROC as i16 && is_number_signature(procedure.amproc)
         };
         // SAFETY: the signature was just checked.
-        procedures.iter().find(sound).and_then(|procedure| unsafe { metric_of(procedure.amproc) })
+        procedures.iter().find(sound).and_then(|procedure| unsafe { space_of(procedure.amproc) })
     }
 
     fn check_procedures(&self, problems: &mut Vec<String>) {
         let procedures: Vec<pg_sys::FormData_pg_amproc> =
             family_members(pg_sys::SysCacheIdentifier::AMPROCNUM, self.family);
-        let mut vector_type = VectorType::Vector;
+        let space = self.space();
+        let mut vector_type = space.map_or(VectorType::Vector, VectorType::of_space);
         for procedure in &procedures {
             let (name, number) = (procedure_name(procedure.amproc), procedure.amprocnum);
             if number != METRIC_PROC as i16 && number != TYPE_PROC as i16 {
@@ -202,7 +205,7 @@ impl OpClass {
                 ));
             } else if number == METRIC_PROC as i16 {
                 // SAFETY: the signature was just checked.
-                if unsafe { metric_of(procedure.amproc) }.is_none() {
+                if unsafe { space_of(procedure.amproc) }.is_none() {
                     problems.push(format!(
                         "contains function {name}, which does not return the number of a metric"
                     ));
@@ -218,7 +221,7 @@ impl OpClass {
             }
         }
         let input = type_name(self.input);
-        if self.metric().is_some() && input != vector_type.name() {
+        if space.is_some_and(|space| !vector_type.is_of(space) || input != vector_type.name()) {
             problems.push(format!(
                 "is for type {input}, but would read its values as {}: see support function {TYPE_PROC}",
                 vector_type.name()

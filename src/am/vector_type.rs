@@ -1,38 +1,57 @@
-//! The types whose values an index can have in its first column. The engine sees vectors of single precision, which hold what any of
-//! them holds without loss.
+//! The types whose values an index can have in its first column. Of dense vectors the engine sees single precision, which holds what any of
+//! them holds without loss; [`super::value`] makes of all types what it sees.
 //!
 //! The operator class says which type it is for ([`super::opclass`]); from then on the metapage does.
 
-use bkd::Error;
+use bkd::{Error, Packing, Space};
 use pgrx::pg_sys;
 use vector_format::f16;
 
 use super::within::Range;
-use crate::types::dense::casts::to_numbers;
 use crate::types::dense::Element;
-use crate::types::halfvec::HalfvecRef;
-use crate::types::vector::VectorRef;
 
-/// A type of dense vectors. The number is its code in the metapage and in the operator classes of the SQL script.
+/// A type of vectors, or bit strings. The number is its code in the metapage and in the operator classes of the SQL script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum VectorType {
     Vector = 0,
     Halfvec = 1,
+    Bit = 2,
+    Sparsevec = 3,
 }
 
 impl VectorType {
     /// The type with this code.
     pub fn from_code(code: u32) -> Option<Self> {
-        [VectorType::Vector, VectorType::Halfvec].into_iter().find(|&it| it as u32 == code)
+        use VectorType::*;
+        [Vector, Halfvec, Bit, Sparsevec].into_iter().find(|&it| it as u32 == code)
+    }
+
+    /// The type of what an index is of, unless its operator class names another.
+    pub fn of_space(space: Space) -> Self {
+        match space {
+            Space::Dense(_) => VectorType::Vector,
+            Space::Packed(Packing::Bits(_)) => VectorType::Bit,
+            Space::Packed(Packing::Sparse(_)) => VectorType::Sparsevec,
+        }
+    }
+
+    /// Whether values of this type have the form that the space has.
+    pub fn is_of(self, space: Space) -> bool {
+        match self {
+            VectorType::Vector | VectorType::Halfvec => matches!(space, Space::Dense(_)),
+            VectorType::Bit => matches!(space, Space::Packed(Packing::Bits(_))),
+            VectorType::Sparsevec => matches!(space, Space::Packed(Packing::Sparse(_))),
+        }
     }
 
     /// The type that a metapage names.
     ///
     /// # Errors
     /// [`Error::Corrupt`] if it names none.
-    pub fn of_metapage(code: u32) -> Result<Self, Error> {
-        Self::from_code(code).ok_or_else(|| Error::corrupt("metapage names an unknown type of vectors"))
+    pub fn of_metapage(space: Space, code: u32) -> Result<Self, Error> {
+        let named = Self::from_code(code).filter(|named| named.is_of(space));
+        named.ok_or_else(|| Error::corrupt("metapage names an unknown type of vectors"))
     }
 
     /// The SQL name.
@@ -40,30 +59,8 @@ impl VectorType {
         match self {
             VectorType::Vector => f32::TYPE_NAME,
             VectorType::Halfvec => f16::TYPE_NAME,
-        }
-    }
-
-    /// Calls `then` with the numbers of a value.
-    ///
-    /// # Safety
-    /// The datum is not NULL, of this type, and stays where it is during the call.
-    #[inline]
-    pub unsafe fn with_numbers<R>(self, datum: pg_sys::Datum, then: impl FnOnce(&[f32]) -> R) -> R {
-        match self {
-            VectorType::Vector => {
-                // SAFETY: as the caller promises.
-                let vector = unsafe { VectorRef::from_datum(datum) };
-                let result = then(vector.as_slice());
-                vector.release();
-                result
-            }
-            VectorType::Halfvec => {
-                // SAFETY: as the caller promises.
-                let vector = unsafe { HalfvecRef::from_datum(datum) };
-                let numbers = to_numbers(vector.as_slice());
-                vector.release();
-                then(&numbers)
-            }
+            VectorType::Bit => "bit",
+            VectorType::Sparsevec => "sparsevec",
         }
     }
 
@@ -77,6 +74,7 @@ impl VectorType {
             match self {
                 VectorType::Vector => Range::<f32>::from_datum(datum).map(Range::into_numbers),
                 VectorType::Halfvec => Range::<f16>::from_datum(datum).map(Range::into_numbers),
+                VectorType::Bit | VectorType::Sparsevec => unreachable!("there are no ranges of these"),
             }
         }
     }

@@ -5,8 +5,9 @@ use std::sync::mpsc::SyncSender;
 
 use bkd::layout::meta::SegmentEntry;
 use bkd::layout::{blob, PageHeader, PageKind, Payload, NO_BLOCK};
-use bkd::{build, BuildOptions, Directory, Error, Extent, Input, PageSink, Progress};
+use bkd::{BuildOptions, Directory, Error, Extent, PageSink, Progress};
 
+use super::batch::Batch;
 use super::space::PageSource;
 use crate::pg::buffer::ExclusivePage;
 use crate::pg::index::Index;
@@ -53,17 +54,13 @@ fn copy(from: &[u8], to: &mut Payload) -> usize {
     from.len()
 }
 
-/// Numbers from which on a segment is worth threads. Fewer take some twenty milliseconds; the delta of an index that has the default size
-/// has a million.
-const LARGE_SEGMENT: usize = 4 << 20;
-
-/// Builds a segment of the vectors in `input` and writes it with the owner number `id`. `on_progress` is told now and then how many
-/// vectors are done.
+/// Builds a segment of a batch and writes it with the owner number `id`. `on_progress` is told now and then how many
+/// values are done.
 pub fn write_segment(
     index: Index,
     writer: &mut dyn PageWriter,
     id: u64,
-    input: &Input<'_>,
+    batch: &Batch,
     options: &BuildOptions<'_>,
     on_progress: &mut dyn FnMut(u64),
 ) -> SegmentEntry {
@@ -75,8 +72,8 @@ pub fn write_segment(
         on_progress(progress.vectors_done.load(Ordering::Relaxed));
         check_for_interrupts();
     };
-    let built = if input.vectors.len() < LARGE_SEGMENT {
-        threads::run_here(WriteHere(&mut write), |pages| build(input, options, &progress, pages))
+    let built = if !batch.is_worth_threads() {
+        threads::run_here(WriteHere(&mut write), |pages| batch.build(options, &progress, pages))
     } else {
         let _after = threads::ReleaseFreedMemory;
         threads::run(
@@ -84,7 +81,7 @@ pub fn write_segment(
             || progress.cancel.store(true, Ordering::Relaxed),
             |sender| {
                 let mut pages = ToMainThread { sender, finished: Vec::new() };
-                let directory = build(input, options, &progress, &mut pages)?;
+                let directory = batch.build(options, &progress, &mut pages)?;
                 pages.send()?;
                 Ok(directory)
             },
@@ -101,7 +98,7 @@ pub fn write_segment(
         id,
         directory: first,
         directory_bytes: bytes,
-        vectors: input.tids.len() as u32,
+        vectors: batch.len() as u32,
         dead: 0,
         pages: data_pages + blob::pages(bytes as usize) as u32,
     }

@@ -5,7 +5,7 @@
 //! `sql/vector--0.8.6.sql`; the symbol behind a Rust function `f` is `f_wrapper`.
 
 pub mod array;
-mod bit;
+pub mod bit;
 mod compare;
 pub mod dense;
 pub mod error;
@@ -13,6 +13,6 @@ mod function;
 pub mod halfvec;
 pub mod kernels;
 mod message;
-mod sparsevec;
+pub mod sparsevec;
 mod typmod;
 pub mod vector;

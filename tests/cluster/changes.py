@@ -44,7 +44,8 @@ class Items:
         weights = numpy.array([weight for _, weight in CHANGES], float)
         choice = CHANGES[self.rng.choice(len(CHANGES), p=weights / weights.sum())][0]
         self.history.append(choice.__name__)
-        choice(self)
+        # By its name: a table of another type has its own way to do some of them.
+        getattr(self, choice.__name__)()
 
     def count(self) -> int:
         return self.connection.execute("SELECT count(*) FROM items").fetchone()[0]

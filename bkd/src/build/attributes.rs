@@ -1,29 +1,29 @@
 //! The attributes of a segment, in the order of its leaves.
 
 use super::pages::StreamPages;
-use super::{Input, Progress};
+use super::Progress;
 use crate::layout::attributes::{write_code, Span};
 use crate::layout::PageKind;
 use crate::{AttributeTable, PageSink, Result};
 
-/// Writes the keys of the leaves, of which each run of `leaf_size` vectors in `order` is one.
-pub(super) fn write(
-    input: &Input<'_>,
-    order: &[u32],
-    leaf_size: usize,
+/// Writes the keys of leaves, which are given by what they have of all that is built. `keys` has those of `columns` attributes of each.
+pub(crate) fn write<'a>(
+    columns: usize,
+    keys: &[u64],
+    leaves: impl ExactSizeIterator<Item = &'a [u32]>,
     progress: &Progress,
     sink: &mut (dyn PageSink + Send),
 ) -> Result<AttributeTable> {
-    let (columns, leaves) = (input.columns, order.len().div_ceil(leaf_size));
-    let mut spans = vec![Span::EMPTY; columns * leaves];
+    let count = leaves.len();
+    let mut spans = vec![Span::EMPTY; columns * count];
     let mut pages = StreamPages::new(PageKind::Attributes);
     let mut bytes = Vec::new();
-    for (leaf, ids) in order.chunks(leaf_size).enumerate() {
+    for (leaf, ids) in leaves.enumerate() {
         progress.check()?;
         for column in 0..columns {
-            let key = |&id: &u32| input.keys[id as usize * columns + column];
+            let key = |&id: &u32| keys[id as usize * columns + column];
             let span = Span::of(ids.iter().map(key));
-            spans[column * leaves + leaf] = span;
+            spans[column * count + leaf] = span;
             if span.width() > 0 {
                 bytes.clear();
                 bytes.resize(span.bytes(ids.len()) as usize, 0);

@@ -1,6 +1,6 @@
 //! Turning a set of vectors into the pages of a segment: choose axes, split at medians, calibrate, encode the leaves, write.
 
-mod attributes;
+pub(crate) mod attributes;
 mod calibrate;
 mod cells;
 mod encode;
@@ -16,7 +16,8 @@ use encode::{encode_leaf, EncodedLeaf};
 use memory::batch_leaves;
 pub(crate) use memory::zeros;
 pub use memory::BuildMemory;
-use pages::{RecordPages, StreamPages};
+pub(crate) use pages::RecordPages;
+use pages::StreamPages;
 use rayon::prelude::*;
 use split::{split, LEAF_SAMPLE};
 
@@ -28,7 +29,7 @@ use crate::metric::{norm, sum};
 use crate::query::round_up;
 use crate::search::invisible;
 use crate::segment::columns;
-use crate::{axes, Axes, Directory, Error, LeafTable, Metric, PageSink, Result, Tid, MAX_DIMS};
+use crate::{axes, Axes, Directory, Error, LeafTable, Metric, PageSink, Result, Space, Tid, MAX_DIMS};
 
 /// The vectors of a segment to be built, all of them as [`crate::prepare`] returned them.
 pub struct Input<'a> {
@@ -80,7 +81,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.cancel.load(Ordering::Relaxed) {
             Err(Error::Cancelled)
         } else {
@@ -186,13 +187,13 @@ pub fn build(
         addresses.append(&address, sink)?;
     }
     addresses.finish(sink)?;
-    let attributes = attributes::write(input, &order, leaf_size, progress, sink)?;
+    let attributes = attributes::write(input.columns, input.keys, order.chunks(leaf_size), progress, sink)?;
     let max_norm = (0..count as u32)
         .into_par_iter()
         .map(|at| norm(input.vector(at)) + f64::from(input.slack(at)))
         .reduce(|| 0.0, f64::max);
     Ok(Directory {
-        metric: input.metric,
+        space: Space::Dense(input.metric),
         dims: dims as u32,
         max_norm: round_up(max_norm),
         radius: round_up(coordinates.radius),

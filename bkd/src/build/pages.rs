@@ -39,7 +39,7 @@ impl StreamPages {
 }
 
 /// Writes records of one length, none of which crosses a page.
-pub(super) struct RecordPages {
+pub(crate) struct RecordPages {
     kind: PageKind,
     record: usize,
     page: Box<Payload>,
@@ -47,11 +47,11 @@ pub(super) struct RecordPages {
 }
 
 impl RecordPages {
-    pub(super) fn new(kind: PageKind, record: usize) -> Self {
+    pub(crate) fn new(kind: PageKind, record: usize) -> Self {
         RecordPages { kind, record, page: Box::new([0; PAYLOAD]), used: 0 }
     }
 
-    pub(super) fn append(&mut self, record: &[u8], sink: &mut (dyn PageSink + Send)) -> Result<()> {
+    pub(crate) fn append(&mut self, record: &[u8], sink: &mut (dyn PageSink + Send)) -> Result<()> {
         debug_assert_eq!(record.len(), self.record);
         self.page[self.used..self.used + record.len()].copy_from_slice(record);
         self.used += record.len();
@@ -63,7 +63,7 @@ impl RecordPages {
         Ok(())
     }
 
-    pub(super) fn finish(self, sink: &mut (dyn PageSink + Send)) -> Result<()> {
+    pub(crate) fn finish(self, sink: &mut (dyn PageSink + Send)) -> Result<()> {
         if self.used > 0 {
             sink.append(self.kind, &self.page, self.used)?;
         }

@@ -7,7 +7,7 @@ use crate::layout::{PageKind, PAYLOAD};
 use crate::{PageRead, Segment};
 
 /// Looks at the attributes of all leaves.
-pub(super) fn check<S: PageRead>(
+pub(crate) fn check<S: PageRead>(
     segment: &Segment,
     store: &S,
     check: &mut dyn FnMut(),

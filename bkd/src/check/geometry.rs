@@ -5,7 +5,7 @@ use super::{Full, Report};
 use crate::kernels::{Kernels, AXES};
 use crate::query::UNIT;
 use crate::search::{invisible, projection_error, vanished, ORTHONORMALITY};
-use crate::{Axes, Metric, Segment};
+use crate::{Axes, Metric, Segment, Space};
 
 /// Denormal numbers round to multiples of 1.4e-45. That much of a sum over as many dimensions as there can be.
 pub(super) const TINY: f64 = 1e-39;
@@ -25,7 +25,7 @@ pub(super) fn check_axes(segment: &Segment, report: &mut Report<'_>) -> Result<(
         }
         return Ok(());
     };
-    if hidden && directory.metric != Metric::InnerProduct {
+    if hidden && directory.space != Space::Dense(Metric::InnerProduct) {
         report.add(None, "segment directory has measures of another metric")?;
     }
     for (axis, row) in rows.chunks_exact(dims).enumerate() {
@@ -142,7 +142,7 @@ impl Geometry {
 /// Whether the directory says how far leaves extend beyond the axes.
 fn measures_hidden(segment: &Segment) -> bool {
     let directory = segment.directory();
-    directory.metric == Metric::InnerProduct && matches!(directory.axes, Axes::Principal { .. })
+    directory.space == Space::Dense(Metric::InnerProduct) && matches!(directory.axes, Axes::Principal { .. })
 }
 
 impl Lengths {

@@ -142,7 +142,7 @@ impl LeafCheck {
         let (mut norm_max, mut code_norm) = (0f64, 0f64);
         for ordinal in segment.leaf_vectors(leaf) {
             let claims = self.reader.read(segment, coarse, fine, ordinal)?;
-            let lengths = self.lengths(segment.directory().metric);
+            let lengths = self.lengths(segment.metric());
             norm_max = norm_max.max(lengths.norm);
             code_norm = code_norm.max(lengths.codes.sqrt());
             let mut add = |problem| tally.add(problem, ordinal);

@@ -7,17 +7,18 @@
 //! A segment does not hold its vectors. What can be known is that a vector lies within its fine residual of its fine
 //! decoding; so claims about the vector (boxes, norms, distances from the axes' center) are compared with that ball.
 
-mod attributes;
+pub(crate) mod attributes;
 mod geometry;
 mod leaf;
 mod pages;
 mod row;
 
 use leaf::LeafCheck;
+pub(crate) use pages::check_tids;
 use pages::PlaneCheck;
 pub use row::RowCheck;
 
-use crate::{PageRead, Segment};
+use crate::{packed, PageRead, Segment};
 
 /// Something that is wrong with a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,9 @@ fn check_all<S: PageRead>(
     check: &mut dyn FnMut(),
     report: &mut Report<'_>,
 ) -> Result<(), Full> {
+    if let Some(layout) = segment.packed() {
+        return packed::check::check(segment, layout, store, check, report);
+    }
     geometry::check_axes(segment, report)?;
     let mut coarse = PlaneCheck::of_leaves(segment);
     let mut fine = PlaneCheck::of_fine_records(segment);
@@ -67,21 +71,21 @@ fn check_all<S: PageRead>(
         }
     }
     leaves.finish(segment, report)?;
-    pages::check_tids(segment, store, check, report)?;
+    check_tids(segment, store, check, report)?;
     attributes::check(segment, store, check, report)
 }
 
 /// Where findings go, as long as there are not too many.
-struct Report<'a> {
+pub(crate) struct Report<'a> {
     to: &'a mut dyn FnMut(Finding),
     left: usize,
 }
 
 /// There were too many findings.
-struct Full;
+pub(crate) struct Full;
 
 impl Report<'_> {
-    fn add(&mut self, sequence: Option<u32>, problem: impl Into<String>) -> Result<(), Full> {
+    pub(crate) fn add(&mut self, sequence: Option<u32>, problem: impl Into<String>) -> Result<(), Full> {
         if self.left == 0 {
             (self.to)(Finding { sequence: None, problem: "segment has more problems than these".into() });
             return Err(Full);

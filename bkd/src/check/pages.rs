@@ -81,7 +81,7 @@ impl<'a> PlaneCheck<'a> {
 }
 
 /// Row addresses are those of rows, or of none.
-pub(super) fn check_tids<S: PageRead>(
+pub(crate) fn check_tids<S: PageRead>(
     segment: &Segment,
     store: &S,
     check: &mut dyn FnMut(),

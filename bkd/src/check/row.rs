@@ -6,14 +6,14 @@ use super::geometry::{Geometry, DOUBLE, TINY};
 use crate::attributes::row_keys;
 use crate::decode::LeafReader;
 use crate::search::Stream;
-use crate::{Error, PageRead, Result, Segment};
+use crate::{packed, Body, Error, PageRead, Result, Segment};
 
 /// Compares rows of a segment with their codes, in any order.
 pub struct RowCheck<S> {
     segment: Arc<Segment>,
     store: S,
-    reader: LeafReader,
-    geometry: Geometry,
+    /// Of coded vectors.
+    codes: Option<(LeafReader, Geometry)>,
     /// The leaf that the reader has open.
     leaf: Option<usize>,
     vector: Vec<f64>,
@@ -22,8 +22,9 @@ pub struct RowCheck<S> {
 impl<S: PageRead> RowCheck<S> {
     /// For the rows of a segment. No page is held between calls.
     pub fn new(segment: Arc<Segment>, store: S) -> Self {
-        let (reader, geometry) = (LeafReader::new(&segment), Geometry::new(&segment));
-        RowCheck { segment, store, reader, geometry, leaf: None, vector: Vec::new() }
+        let is_coded = segment.packed().is_none();
+        let codes = is_coded.then(|| (LeafReader::new(&segment), Geometry::new(&segment)));
+        RowCheck { segment, store, codes, leaf: None, vector: Vec::new() }
     }
 
     /// The keys of the attributes at a position in the segment.
@@ -37,13 +38,23 @@ impl<S: PageRead> RowCheck<S> {
         row_keys(&self.segment, &self.store, ordinal)
     }
 
-    /// What is wrong with the codes at a position in the segment, if they should be those of this vector, which is as
-    /// [`crate::prepare`] returned it.
+    /// What is wrong at a position in the segment, if this value should be there.
     ///
     /// # Errors
     /// [`Error::Corrupt`] if a page is not what it should be, or the segment has no such position.
-    pub fn check(&mut self, ordinal: u32, prepared: &[f32]) -> Result<Option<&'static str>> {
+    pub fn check(&mut self, ordinal: u32, body: Body<'_>) -> Result<Option<&'static str>> {
+        match (body, self.segment.packed()) {
+            (Body::Dense(prepared), None) => self.check_codes(ordinal, prepared),
+            (Body::Packed(body), Some(layout)) if ordinal < self.segment.vectors() => {
+                packed::check::check_row(&self.segment, layout, &self.store, ordinal, body)
+            }
+            _ => Err(Error::corrupt(format!("segment has no value {ordinal} of this form"))),
+        }
+    }
+
+    fn check_codes(&mut self, ordinal: u32, prepared: &[f32]) -> Result<Option<&'static str>> {
         let segment = &*self.segment;
+        let (reader, geometry) = self.codes.as_mut().expect("vectors are coded");
         if ordinal >= segment.vectors() || prepared.len() != segment.dims() {
             return Err(Error::corrupt(format!(
                 "segment has no vector {ordinal} of {} dimensions",
@@ -55,18 +66,18 @@ impl<S: PageRead> RowCheck<S> {
         let (mut coarse, mut fine) = stream.split();
         if self.leaf != Some(leaf) {
             self.leaf = None;
-            self.reader.open(segment, &mut coarse, leaf)?;
+            reader.open(segment, &mut coarse, leaf)?;
             self.leaf = Some(leaf);
         }
-        let claims = self.reader.read(segment, &mut coarse, &mut fine, ordinal)?;
+        let claims = reader.read(segment, &mut coarse, &mut fine, ordinal)?;
         drop(stream);
 
         self.vector.clear();
         self.vector.extend(prepared.iter().map(|&x| f64::from(x)));
-        let metric = segment.directory().metric;
+        let metric = segment.metric();
         let (mut from_coarse, mut from_fine) = (0.0, 0.0);
-        let grid = self.reader.low.iter().zip(&self.reader.step);
-        for (x, ((&low, &step), &code)) in self.vector.iter().zip(grid.zip(&self.reader.codes)) {
+        let grid = reader.low.iter().zip(&reader.step);
+        for (x, ((&low, &step), &code)) in self.vector.iter().zip(grid.zip(&reader.codes)) {
             let (from_low, step) = (x - f64::from(low), f64::from(step));
             from_coarse += metric.term(from_low - step * (f64::from(code & 0xf0) + 7.5));
             from_fine += metric.term(from_low - step * f64::from(code));
@@ -79,7 +90,7 @@ impl<S: PageRead> RowCheck<S> {
         if !within(from_coarse, claims.coarse) {
             return Ok(Some("is farther from its coarse code than the residual says"));
         }
-        let lengths = self.geometry.measure(segment, &self.vector, 0.0);
-        Ok(self.geometry.contradiction(segment, leaf, &lengths))
+        let lengths = geometry.measure(segment, &self.vector, 0.0);
+        Ok(geometry.contradiction(segment, leaf, &lengths))
     }
 }

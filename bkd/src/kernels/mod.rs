@@ -1,8 +1,9 @@
 //! The inner loops, each compiled for several instruction sets and picked once at run time.
 //!
-//! Two kinds of loops live here:
+//! Three kinds of loops live here:
 //! - Floating point ([`float`]) is written once, over arrays of lanes and without fused multiply-add, and compiled
 //!   again under each `target_feature`. It returns the same bits on every machine.
+//! - Counts of bits ([`bits`]) are written once, too.
 //! - The integer sums of the coarse scan have a form of their own for each instruction set ([`avx512`], [`avx2`], [`neon`]).
 //!   They are exact, so they agree with [`portable`], which defines them.
 //!
@@ -13,6 +14,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod bits;
 mod float;
 mod magnitudes;
 #[cfg(target_arch = "aarch64")]
@@ -22,6 +24,7 @@ mod portable;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
 
+pub use bits::{Bits, Overlap};
 pub use float::{Encoded, Floats, Grid, GridSums, AXES, PRODUCTS};
 
 use crate::layout::leaf::{GROUP, LANES};
@@ -79,6 +82,7 @@ pub struct Kernels {
     scan: unsafe fn(&[u8], usize, CodedQuery<'_>, &Threshold, &mut [Survivors]),
     sums: unsafe fn(&[u8], CodedQuery<'_>, &mut Sums),
     floats: Floats,
+    bits: Bits,
 }
 
 impl Kernels {
@@ -123,6 +127,11 @@ impl Kernels {
     pub fn floats(&self) -> &Floats {
         &self.floats
     }
+
+    /// The loops over bit strings.
+    pub fn bits(&self) -> &Bits {
+        &self.bits
+    }
 }
 
 /// Which of [`all`] are in use. What is beyond the last stands for the last.
@@ -157,28 +166,47 @@ fn available() -> Vec<Kernels> {
         scan: portable::scan,
         sums: portable::sums,
         floats: float::portable(),
+        bits: bits::portable(),
     }];
     #[cfg(target_arch = "x86_64")]
     {
-        if is_x86_feature_detected!("avx2") {
-            kernels.push(Kernels { name: "avx2", scan: avx2::scan, sums: avx2::sums, floats: float::avx2() });
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt") {
+            kernels.push(Kernels {
+                name: "avx2",
+                scan: avx2::scan,
+                sums: avx2::sums,
+                floats: float::avx2(),
+                bits: bits::avx2(),
+            });
         }
         if is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vnni")
+            && is_x86_feature_detected!("popcnt")
         {
             kernels.push(Kernels {
                 name: "avx512vnni",
                 scan: avx512::scan,
                 sums: avx512::sums,
                 floats: float::avx512(),
+                // The first processors with the dot products did not have it.
+                bits: match is_x86_feature_detected!("avx512vpopcntdq") {
+                    true => bits::avx512(),
+                    false => bits::avx2(),
+                },
             });
         }
     }
     #[cfg(target_arch = "aarch64")]
-    kernels.push(Kernels { name: "neon", scan: neon::scan, sums: neon::sums, floats: float::portable() });
+    kernels.push(Kernels {
+        name: "neon",
+        scan: neon::scan,
+        sums: neon::sums,
+        floats: float::portable(),
+        bits: bits::portable(),
+    });
     kernels
 }
 

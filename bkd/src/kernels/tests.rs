@@ -388,3 +388,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn bits_are_counted_one_by_one() {
+    let mut random = Random(11);
+    for words in [1, 2, 3, 4, 7, 8, 16, 17, 1000] {
+        let query: Vec<u64> = (0..words).map(|_| random.bits()).collect();
+        for count in [0, 1, 5, 30] {
+            let items: Vec<u64> = (0..count * words).map(|_| random.bits() & random.bits()).collect();
+            let bytes: Vec<u8> = items.iter().flat_map(|word| word.to_le_bytes()).collect();
+            let ones = |test: fn(u64, u64) -> u64, item: &[u64]| -> u32 {
+                let bits = item.iter().zip(&query).map(|(&item, &query)| test(item, query));
+                bits.flat_map(|word| (0..64).map(move |bit| (word >> bit & 1) as u32)).sum()
+            };
+            for kernels in all() {
+                let mut differing = vec![9; count];
+                kernels.bits().differing(&bytes, &query, &mut differing);
+                let mut overlaps = vec![Overlap { both: 9, either: 9 }; count];
+                kernels.bits().overlap(&bytes, &query, &mut overlaps);
+                for (at, item) in items.chunks_exact(words).enumerate() {
+                    assert_eq!(differing[at], ones(|a, b| a ^ b, item), "{}, {words} words", kernels.name);
+                    let expected =
+                        Overlap { both: ones(|a, b| a & b, item), either: ones(|a, b| a | b, item) };
+                    assert_eq!(overlaps[at], expected, "{}, {words} words", kernels.name);
+                }
+            }
+        }
+    }
+}

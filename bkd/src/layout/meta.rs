@@ -2,7 +2,7 @@
 
 use super::attributes::MAX_COLUMNS;
 use super::{Payload, NO_BLOCK, PAYLOAD};
-use crate::{Error, Metric, Result};
+use crate::{Error, Result, Space};
 
 /// A chain of pages to which inserts append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,11 +151,11 @@ impl Reserved {
 /// Contents of the metapage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meta {
-    /// What the index orders by.
-    pub metric: Metric,
-    /// The type of the indexed values. That is the access method's business: the engine sees vectors.
+    /// What the index is of.
+    pub space: Space,
+    /// The type of the indexed values. That is the access method's business: the engine sees their form.
     pub input: u32,
-    /// Dimensions of the indexed vectors; 0 until they are known.
+    /// Dimensions of the indexed vectors, or bits; 0 until they are known.
     pub dims: u32,
     /// Attribute columns.
     pub columns: u32,
@@ -183,8 +183,8 @@ pub struct Meta {
 /// What an insert wants to know of the metapage, quick to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// See [`Meta::metric`].
-    pub metric: Metric,
+    /// See [`Meta::space`].
+    pub space: Space,
     /// See [`Meta::input`].
     pub input: u32,
     /// See [`Meta::dims`].
@@ -222,9 +222,9 @@ impl Meta {
     pub const MAX_RETIRED: usize = 120;
 
     /// The metapage of an empty index.
-    pub fn new(metric: Metric, input: u32, dims: u32, columns: u32) -> Self {
+    pub fn new(space: Space, input: u32, dims: u32, columns: u32) -> Self {
         Meta {
-            metric,
+            space,
             input,
             dims,
             columns,
@@ -286,7 +286,7 @@ impl Meta {
         assert!(self.segments.len() <= Self::MAX_SEGMENTS && self.retired.len() <= Self::MAX_RETIRED);
         payload.fill(0);
         let mut out = Writer { payload, at: 0 };
-        out.u32(self.metric as u32);
+        out.u32(self.space.code().into());
         out.u32(self.input);
         out.u32(self.dims);
         out.u32(self.columns);
@@ -334,7 +334,7 @@ impl Meta {
     pub fn read(payload: &Payload) -> Result<Self> {
         let mut input = Reader { payload, at: 0 };
         let Fixed {
-            metric,
+            space,
             input: input_type,
             dims,
             columns,
@@ -366,7 +366,7 @@ impl Meta {
             })
             .collect();
         let meta = Meta {
-            metric,
+            space,
             input: input_type,
             dims,
             columns,
@@ -389,13 +389,13 @@ impl Meta {
     /// # Errors
     /// As [`Meta::read`].
     pub fn read_head(payload: &Payload) -> Result<Head> {
-        let Fixed { metric, input, dims, columns, retired, chains, .. } =
+        let Fixed { space, input, dims, columns, retired, chains, .. } =
             Fixed::read(&mut Reader { payload, at: 0 })?;
         let [delta, _, unbounded, nan, null] = chains;
         if chains.iter().any(Chain::names_metapage) {
             return Err(Error::corrupt(NAMES_ITSELF));
         }
-        Ok(Head { metric, input, dims, columns, delta, unbounded, nan, null, retired: retired as u32 })
+        Ok(Head { space, input, dims, columns, delta, unbounded, nan, null, retired: retired as u32 })
     }
 
     /// Whoever holds the lock on the metapage must not be led to lock it again.
@@ -416,7 +416,7 @@ const NAMES_ITSELF: &str = "metapage names itself as a part of the index";
 
 /// The part of the contents that has always the same length.
 struct Fixed {
-    metric: Metric,
+    space: Space,
     input: u32,
     dims: u32,
     columns: u32,
@@ -429,14 +429,14 @@ struct Fixed {
 
 impl Fixed {
     fn read(input: &mut Reader<'_>) -> Result<Self> {
-        let metric = u8::try_from(input.u32())
+        let space = u8::try_from(input.u32())
             .ok()
-            .and_then(Metric::from_code)
+            .and_then(Space::from_code)
             .ok_or_else(|| Error::corrupt("metapage names an unknown metric"))?;
         let (input_type, dims, columns) = (input.u32(), input.u32(), input.u32());
         let next_owner = input.u64();
         let (segments, retired) = (input.u32() as usize, input.u32() as usize);
-        if dims as usize > crate::MAX_DIMS
+        if dims as usize > space.max_dims()
             || columns as usize > MAX_COLUMNS
             || segments > Meta::MAX_SEGMENTS
             || retired > Meta::MAX_RETIRED
@@ -448,17 +448,7 @@ impl Fixed {
         let mut chain =
             || Chain { owner: input.u64(), head: input.u32(), tail: input.u32(), pages: input.u32() };
         let chains = [chain(), chain(), chain(), chain(), chain()];
-        Ok(Fixed {
-            metric,
-            input: input_type,
-            dims,
-            columns,
-            next_owner,
-            segments,
-            retired,
-            reserved,
-            chains,
-        })
+        Ok(Fixed { space, input: input_type, dims, columns, next_owner, segments, retired, reserved, chains })
     }
 }
 
@@ -504,10 +494,11 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Metric;
 
     #[test]
     fn the_two_kinds_of_work_leave_each_other_room() {
-        let mut meta = Meta::new(Metric::L2, 0, 3, 0);
+        let mut meta = Meta::new(Space::Dense(Metric::L2), 0, 3, 0);
         let entry = SegmentEntry { id: 2, directory: 1, directory_bytes: 9, vectors: 5, dead: 0, pages: 4 };
         meta.segments = vec![entry; Meta::MAX_SEGMENTS - 3];
         assert_eq!(meta.room_for_segments(Work::Seal, 0), 3);
@@ -523,7 +514,7 @@ mod tests {
 
     #[test]
     fn round_trips_when_full() {
-        let mut meta = Meta::new(Metric::Cosine, 7, 1280, 31);
+        let mut meta = Meta::new(Space::Dense(Metric::Cosine), 7, 1280, 31);
         meta.delta = Chain { owner: meta.take_owner(), head: 1, tail: 9, pages: 9 };
         meta.null = Chain { owner: meta.take_owner(), head: 10, tail: 10, pages: 1 };
         for i in 0..Meta::MAX_SEGMENTS as u32 {
@@ -547,7 +538,7 @@ mod tests {
         let used = meta.write(&mut payload);
         assert!(used <= PAYLOAD);
         let head = Meta::read_head(&payload).unwrap();
-        assert_eq!((head.metric, head.input, head.dims, head.columns), (Metric::Cosine, 7, 1280, 31));
+        assert_eq!((head.space, head.input, head.dims, head.columns), (meta.space, 7, 1280, 31));
         assert_eq!((head.delta, head.null), (meta.delta, meta.null));
         assert_eq!(head.retired as usize, meta.retired.len());
         assert_eq!(Meta::read(&payload), Ok(meta));

@@ -16,6 +16,7 @@ pub mod chain;
 pub mod fine;
 pub mod leaf;
 pub mod meta;
+pub mod packed;
 pub mod tids;
 
 use std::ops::Range;
@@ -64,7 +65,7 @@ pub type Payload = [u8; PAYLOAD];
 pub enum PageKind {
     /// Block 0: [`meta::Meta`].
     Meta = 1,
-    /// The coarse stream of a segment: leaf headers, grids and coarse codes ([`leaf`]).
+    /// The coarse stream of a segment: leaf headers, grids and coarse codes ([`leaf`]); or packed values ([`packed`]).
     Leaf = 2,
     /// Fine records of a segment ([`fine`]).
     Fine = 3,
@@ -72,7 +73,7 @@ pub enum PageKind {
     Tids = 4,
     /// The encoded directory of a segment ([`blob`]).
     Directory = 5,
-    /// Raw vectors that are not yet in a segment ([`chain::DeltaLayout`]).
+    /// Values that are not yet in a segment ([`chain::DeltaLayout`]).
     Delta = 6,
     /// Rows without a place in distance order ([`tids`]).
     TidList = 7,

@@ -14,7 +14,7 @@ const MANY_RANGES: usize = 16;
 
 /// The vectors of a leaf that meet a filter.
 #[derive(Default)]
-pub(super) struct Mask {
+pub(crate) struct Mask {
     /// A byte for each vector: 1 or 0.
     bytes: Vec<u8>,
     /// The same of one range of one condition.
@@ -25,7 +25,7 @@ pub(super) struct Mask {
 
 /// How many vectors of a leaf meet a filter.
 #[derive(Debug, PartialEq)]
-pub(super) enum Met<'a> {
+pub(crate) enum Met<'a> {
     None,
     All,
     /// Those whose bits are set, by block.
@@ -33,13 +33,13 @@ pub(super) enum Met<'a> {
 }
 
 /// Whether any vector of a leaf may meet a filter, going by what the directory says.
-pub(super) fn may_match(filter: &Filter, segment: &Segment, leaf: usize) -> bool {
+pub(crate) fn may_match(filter: &Filter, segment: &Segment, leaf: usize) -> bool {
     filter.conditions().all(|(column, ranges)| ranges.judge(&segment.span(leaf, column)) != Verdict::None)
 }
 
 impl Mask {
     /// Looks at the vectors of a leaf.
-    pub(super) fn find<S: PageRead>(
+    pub(crate) fn find<S: PageRead>(
         &mut self,
         filter: &Filter,
         segment: &Segment,

@@ -23,21 +23,20 @@ mod within;
 use std::ops::Range;
 use std::sync::Arc;
 
-use candidates::DELTA;
-pub(crate) use candidates::{Candidate, Candidates};
+pub(crate) use candidates::{Candidate, Candidates, DELTA};
 pub(crate) use cells::{cell_scores, place};
 use cells::{Budget, Cells, RankedCell};
 pub use everything::Everything;
 pub(crate) use leaf::read_header;
 use leaf::{LeafScan, Wanted};
-use mask::{Mask, Met};
+pub(crate) use mask::{may_match, Mask, Met};
 pub(crate) use rank::{invisible, projection_error, vanished, ORTHONORMALITY};
 use rank::{rank, RankedLeaf};
 pub(crate) use stream::{Coarse, Fine, Stream};
 pub use within::Within;
 
 use crate::layout::{tids, PageKind};
-use crate::{Filter, PageRead, Query, Result, Segment, Tid};
+use crate::{Filter, PageRead, Query, Result, Segment, Space, Tid};
 
 /// A row and a lower bound of the value that the SQL operator returns for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,7 +72,10 @@ impl ScanStats {
     /// Of a search that has not begun.
     fn of<S>(query: &Query, segments: &[(Arc<Segment>, S)]) -> Self {
         for (segment, _) in segments {
-            assert_eq!((segment.dims(), segment.directory().metric), (query.dims(), query.metric()));
+            assert_eq!(
+                (segment.dims(), segment.directory().space),
+                (query.dims(), Space::Dense(query.metric()))
+            );
         }
         ScanStats {
             segments: segments.len() as u64,
@@ -85,16 +87,16 @@ impl ScanStats {
 
 /// Capacity of the first pass if the caller expects no more. Small: tau gets tight, and few vectors reach the fine plane
 /// (on a million uniform vectors of 64 dimensions 850, where a capacity of 64 lets 2,500 pass).
-const FIRST_CAPACITY: usize = 16;
+pub(crate) const FIRST_CAPACITY: usize = 16;
 /// Rows that the caller is expected to want if he does not say.
 const FIRST_WANTED: usize = 12;
 /// How many vectors an approximate pass visits at the least for every one that it may keep. Were it to keep all, the farthest of them would say
 /// nothing about what is in between.
 const ROOM: usize = 4;
 /// How much larger each pass is than the one before.
-const GROWTH: usize = 8;
+pub(crate) const GROWTH: usize = 8;
 /// The most candidates that a pass keeps: 12 MB of them.
-const MAX_CAPACITY: usize = 1 << 20;
+pub(crate) const MAX_CAPACITY: usize = 1 << 20;
 /// Leaves that are visited best first, to make tau tight; the others follow in storage order, which reads faster.
 const BEST_FIRST: usize = 32;
 /// Leaves by which the selectivity of a filter is judged.

@@ -44,7 +44,7 @@ fn bounds(query: &Query, segment: &Segment) -> Vec<f32> {
         Axes::Own => 0.0,
         Axes::Principal { .. } => projection_error(axes, segment.dims()),
     };
-    match directory.metric {
+    match query.metric() {
         Metric::L2 | Metric::Cosine => {
             let (coordinates, length) = match &directory.axes {
                 Axes::Own => (query.values().to_vec(), 0.0),

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bkd::layout::chain::{list_items, DeltaReader};
 use bkd::layout::{payload, tids, PageHeader, PageKind};
-use bkd::{PageRead, Tid};
+use bkd::{Body, PageRead, Tid};
 
 use super::structure::Sound;
 use crate::am::chain::{Part, Walk};
@@ -21,7 +21,7 @@ pub enum Place {
         ordinal: u32,
     },
     Delta {
-        /// CRC-32 of the bytes of attributes and vector.
+        /// CRC-32 of the bytes of attributes and value.
         checksum: u32,
     },
     List(Part),
@@ -94,8 +94,8 @@ fn for_each(sound: &Sound, each: &mut impl FnMut(Tid, Place)) {
         let mut reader = DeltaReader::new(delta_layout(meta));
         for_each_page(sound, PageKind::Delta, chain, |page, header| {
             // Only what can be decoded.
-            let _ = reader.page(header, payload(page), |tid, keys, vector| {
-                each(tid, Place::Delta { checksum: checksum(keys, vector) });
+            let _ = reader.page(header, payload(page), |tid, keys, body| {
+                each(tid, Place::Delta { checksum: checksum(keys, body) });
             });
         });
     }
@@ -127,9 +127,12 @@ fn for_each_page(
 }
 
 /// What tells a row of the delta from others.
-pub fn checksum(keys: &[u64], vector: &[f32]) -> u32 {
+pub fn checksum(keys: &[u64], body: Body<'_>) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     keys.iter().for_each(|key| hasher.update(&key.to_le_bytes()));
-    vector.iter().for_each(|value| hasher.update(&value.to_le_bytes()));
+    match body {
+        Body::Dense(vector) => vector.iter().for_each(|value| hasher.update(&value.to_le_bytes())),
+        Body::Packed(bytes) => hasher.update(bytes),
+    }
     hasher.finalize()
 }

@@ -11,9 +11,10 @@ use crate::am::chain::Part;
 use crate::am::opclass;
 use crate::am::options::maintenance_bytes;
 use crate::am::segments::{Opened, SegmentPages};
+use crate::am::value::{Prepared, Value};
 use crate::am::vector_type::VectorType;
 use crate::pg::heap::{for_each_visible_row, IndexedValues, OpenTable, Snapshot};
-use bkd::{prepare, Placement, RowCheck, Tid};
+use bkd::{Placement, RowCheck, Tid};
 
 /// Checks all rows; against the table if there is one.
 pub fn check(sound: &Sound, table: Option<(&OpenTable, &Snapshot)>, findings: &mut Findings) {
@@ -28,11 +29,11 @@ pub fn check(sound: &Sound, table: Option<(&OpenTable, &Snapshot)>, findings: &m
     let check_of = |opened: &Opened| RowCheck::new(opened.segment.clone(), opened.pages(sound.index));
     let mut rows = Rows {
         sound,
-        vector_type: opclass::vector_type(sound.index),
+        vector_type: opclass::indexed(sound.index).1,
         segments: sound.segments.iter().map(check_of).collect(),
         range: 0..0,
         entries: Vec::new(),
-        prepared: Vec::new(),
+        prepared: Prepared::default(),
         keys: Vec::new(),
         findings,
     };
@@ -91,7 +92,7 @@ struct Rows<'a> {
     segments: Vec<RowCheck<SegmentPages>>,
     range: Range<u64>,
     entries: Vec<Entry>,
-    prepared: Vec<f32>,
+    prepared: Prepared,
     /// Attributes of the row.
     keys: Vec<u64>,
     findings: &'a mut Findings,
@@ -115,10 +116,13 @@ impl Rows<'_> {
         let problem = match values.first() {
             None => (place != Place::List(Part::Null)).then(|| "is NULL, but not with these".to_string()),
             Some(datum) => {
+                // SAFETY: the operator class is on that type, and the row stays where it is during this call.
+                let value = unsafe { Value::from_datum(self.vector_type, datum) };
                 // SAFETY: the values are those of a row of the index.
                 unsafe { keys_of_row(self.sound.index, values.datums(), values.nulls(), &mut self.keys) };
-                // SAFETY: the operator class is on that type, and the row stays where it is during this call.
-                unsafe { self.vector_type.with_numbers(datum, |vector| self.vector(place, vector)) }
+                let problem = self.value(place, &value);
+                value.release();
+                problem
             }
         };
         if let Some(problem) = problem {
@@ -126,26 +130,26 @@ impl Rows<'_> {
         }
     }
 
-    fn vector(&mut self, place: Place, vector: &[f32]) -> Option<String> {
+    fn value(&mut self, place: Place, value: &Value<'_>) -> Option<String> {
         let meta = &self.sound.meta;
-        if vector.len() != meta.dims as usize {
-            return Some(format!("has {} dimensions, the index {}", vector.len(), meta.dims));
+        if value.dims() != meta.dims {
+            return Some(format!("has {} dimensions, the index {}", value.dims(), meta.dims));
         }
         let elsewhere = || Some("is in the index, but not where its vector belongs".to_string());
-        match (prepare(meta.metric, vector, &mut self.prepared), place) {
+        match (value.prepare(meta.space, &mut self.prepared), place) {
             (Placement::Ranked, Place::Segment { at, ordinal }) => {
                 let segment = &mut self.segments[usize::from(at)];
                 if segment.keys(ordinal).is_ok_and(|keys| keys != self.keys) {
                     return Some("has other attributes than the index".to_string());
                 }
-                match segment.check(ordinal, &self.prepared) {
+                match segment.check(ordinal, self.prepared.body(meta.space)) {
                     Ok(problem) => problem.map(|problem| format!("is not within its bounds: {problem}")),
                     // Reported with the page.
                     Err(_) => None,
                 }
             }
             (Placement::Ranked, Place::Delta { checksum }) => {
-                let same = entries::checksum(&self.keys, &self.prepared) == checksum;
+                let same = entries::checksum(&self.keys, self.prepared.body(meta.space)) == checksum;
                 (!same).then(|| "has another vector than the delta, or other attributes".to_string())
             }
             (Placement::Ranked, Place::List(_)) => elsewhere(),

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use bkd::layout::chain::DeltaReader;
 use bkd::layout::meta::{Chain, Meta, Retired, SegmentEntry};
+use bkd::layout::packed::PackedLayout;
 use bkd::layout::{is_rest_zero, payload, PageHeader, PageKind};
-use bkd::{check_segment, prepare, PageRead, Placement, Tid};
+use bkd::{check_segment, prepare, Body, PageRead, Placement, Space, Tid};
 
 use super::Findings;
 use crate::am::chain::{Part, Walk};
@@ -80,12 +81,11 @@ fn check_meta(index: Index, findings: &mut Findings) -> Option<Meta> {
     if is_rest_used {
         problem("there is something behind its contents".into());
     }
-    let metric = opclass::metric(index);
-    if meta.metric != metric {
-        problem(format!("orders by {}, the operator class by {}", meta.metric.name(), metric.name()));
+    let (space, declared) = opclass::indexed(index);
+    if meta.space != space {
+        problem(format!("orders by {}, the operator class by {}", meta.space.name(), space.name()));
     }
-    let (indexed, declared) = (VectorType::from_code(meta.input), opclass::vector_type(index));
-    if let Some(indexed) = indexed.filter(|&indexed| indexed != declared) {
+    if let Some(indexed) = VectorType::from_code(meta.input).filter(|&indexed| indexed != declared) {
         problem(format!("is one of {}, the operator class is for {}", indexed.name(), declared.name()));
     }
     let typmod = index.column_typmod();
@@ -253,14 +253,16 @@ impl Check<'_> {
 
 /// What the pages of a chain hold.
 enum Contents {
-    Delta(DeltaReader, bkd::Metric),
+    Delta(DeltaReader, Space, u32),
     List,
 }
 
 impl Contents {
     fn of(kind: PageKind, meta: &Meta) -> Self {
         match kind {
-            PageKind::Delta => Contents::Delta(DeltaReader::new(meta::delta_layout(meta)), meta.metric),
+            PageKind::Delta => {
+                Contents::Delta(DeltaReader::new(meta::delta_layout(meta)), meta.space, meta.dims)
+            }
             _ => Contents::List,
         }
     }
@@ -269,11 +271,18 @@ impl Contents {
         let used = header.used as usize;
         match self {
             Contents::List if used.is_multiple_of(Tid::SIZE) => Ok(()),
-            Contents::Delta(reader, metric) => {
+            Contents::Delta(reader, space, dims) => {
                 let (mut strange, mut prepared) = (0, Vec::new());
-                let each = |_, _: &[u64], vector: &[f32]| {
-                    strange += u32::from(prepare(*metric, vector, &mut prepared) != Placement::Ranked);
+                let mut belongs = |body: Body<'_>| match (*space, body) {
+                    (Space::Dense(metric), Body::Dense(vector)) => {
+                        prepare(metric, vector, &mut prepared) == Placement::Ranked
+                    }
+                    (Space::Packed(packing), Body::Packed(bytes)) => {
+                        PackedLayout::new(packing, *dims as usize).is_body(bytes)
+                    }
+                    _ => false,
                 };
+                let each = |_, _: &[u64], body: Body<'_>| strange += u32::from(!belongs(body));
                 reader.page(header, payload(page), each).map_err(|error| error.to_string())?;
                 match strange {
                     0 => Ok(()),

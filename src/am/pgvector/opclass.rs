@@ -6,6 +6,7 @@
 use std::ffi::CStr;
 
 use bkd::Metric;
+use bkd::Space::{self, Dense};
 use pgrx::prelude::*;
 use pgrx::{pg_sys, Internal, PgSqlErrorCode};
 
@@ -15,12 +16,12 @@ use crate::pg::index::Index;
 use crate::types::halfvec::distances as halfvec;
 use crate::types::vector::distances as vector;
 
-/// Metric and type of an index of `hnsw` or `ivfflat`, if its operator is a distance that is served.
-pub fn distance(index: Index) -> Option<(Metric, VectorType)> {
+/// Space and type of an index of `hnsw` or `ivfflat`, if its operator is a distance that is served.
+pub fn distance(index: Index) -> Option<(Space, VectorType)> {
     distance_of_family(index.column_family(0), index.column_type(0))
 }
 
-fn distance_of_family(family: pg_sys::Oid, input: pg_sys::Oid) -> Option<(Metric, VectorType)> {
+fn distance_of_family(family: pg_sys::Oid, input: pg_sys::Oid) -> Option<(Space, VectorType)> {
     let orders = |operator: &&pg_sys::FormData_pg_amop| {
         operator.amopstrategy == DISTANCE_STRATEGY as i16
             && (operator.amoplefttype, operator.amoprighttype) == (input, input)
@@ -34,17 +35,17 @@ fn distance_of_family(family: pg_sys::Oid, input: pg_sys::Oid) -> Option<(Metric
         info.fn_addr? as *const ()
     };
     let distances = [
-        (vector::l2_distance::call as *const (), Metric::L2, Vector),
-        (vector::vector_negative_inner_product::call as *const (), Metric::InnerProduct, Vector),
-        (vector::cosine_distance::call as *const (), Metric::Cosine, Vector),
-        (vector::l1_distance::call as *const (), Metric::L1, Vector),
-        (halfvec::halfvec_l2_distance::call as *const (), Metric::L2, Halfvec),
-        (halfvec::halfvec_negative_inner_product::call as *const (), Metric::InnerProduct, Halfvec),
-        (halfvec::halfvec_cosine_distance::call as *const (), Metric::Cosine, Halfvec),
-        (halfvec::halfvec_l1_distance::call as *const (), Metric::L1, Halfvec),
+        (vector::l2_distance::call as *const (), Dense(Metric::L2), Vector),
+        (vector::vector_negative_inner_product::call as *const (), Dense(Metric::InnerProduct), Vector),
+        (vector::cosine_distance::call as *const (), Dense(Metric::Cosine), Vector),
+        (vector::l1_distance::call as *const (), Dense(Metric::L1), Vector),
+        (halfvec::halfvec_l2_distance::call as *const (), Dense(Metric::L2), Halfvec),
+        (halfvec::halfvec_negative_inner_product::call as *const (), Dense(Metric::InnerProduct), Halfvec),
+        (halfvec::halfvec_cosine_distance::call as *const (), Dense(Metric::Cosine), Halfvec),
+        (halfvec::halfvec_l1_distance::call as *const (), Dense(Metric::L1), Halfvec),
     ];
     let found = distances.into_iter().find(|&(distance, ..)| std::ptr::eq(distance, function));
-    found.map(|(_, metric, vector_type)| (metric, vector_type))
+    found.map(|(_, space, vector_type)| (space, vector_type))
 }
 
 /// `amvalidate`: an operator class orders by one of our distances. Its support functions are pgvector's, and not used.

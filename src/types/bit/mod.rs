@@ -59,11 +59,16 @@ unsafe impl BoxRet for BitString {
 pub struct BitsRef<'a> {
     count: usize,
     bytes: NonNull<u8>,
+    /// What detoasting returned, if that was a copy.
+    copy: Option<NonNull<pg_sys::varlena>>,
     lifetime: PhantomData<&'a [u8]>,
 }
 
 impl<'a> BitsRef<'a> {
     /// Reads a datum of type `bit`. Raises `data_corrupted` if the bytes are not those of a bit string.
+    ///
+    /// A value that is compressed or out of line is copied into the current memory context, until that is reset or
+    /// [`release`](BitsRef::release) frees the copy.
     ///
     /// # Safety
     /// `datum` points to a readable varlena, which is neither changed nor freed during `'a`.
@@ -81,6 +86,7 @@ impl<'a> BitsRef<'a> {
                 Ok(count) if count.div_ceil(8) == bytes => BitsRef {
                     count,
                     bytes: NonNull::new_unchecked(body.add(size_of::<i32>()).cast_mut()),
+                    copy: NonNull::new(varlena).filter(|_| varlena != given),
                     lifetime: PhantomData,
                 },
                 _ => corrupted(length, claimed),
@@ -92,6 +98,14 @@ impl<'a> BitsRef<'a> {
     #[inline]
     pub fn len(&self) -> usize {
         self.count
+    }
+
+    /// Frees the copy, if one was made. For loops over many rows in one memory context.
+    pub fn release(self) {
+        if let Some(copy) = self.copy {
+            // SAFETY: detoasting returned a fresh palloc'ed copy.
+            unsafe { pg_sys::pfree(copy.as_ptr().cast()) }
+        }
     }
 
     /// The bits, eight to a byte; those after the last one are zero.
