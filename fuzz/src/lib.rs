@@ -209,7 +209,7 @@ pub fn read_all<S: PageRead>(segment: Segment, store: &S) -> Result<()> {
     }
     let mut rows = 0;
     export(&segment, store, &mut || (), &mut |vector, _, _, _| {
-        assert_eq!(vector.len(), dims);
+        assert_eq!(vector.dense().len(), dims);
         rows += 1;
     })?;
     assert!(rows <= vectors, "more rows than the segment has");
