@@ -7,7 +7,7 @@ use arbitrary::Arbitrary;
 use bkd::layout::attributes::MAX_COLUMNS;
 use bkd::layout::chain::{delta_items, list_items, DeltaLayout, DeltaReader};
 use bkd::layout::{tids, PageHeader, PageKind, Payload, PAYLOAD};
-use bkd::{BitMetric, Body, Metric, Packing, Space, SparseMetric, Tid, MAX_DIMS};
+use bkd::{BitMetric, Body, Metric, Packing, Space, Tid, MAX_DIMS};
 use kdvector_fuzz::Damage;
 use libfuzzer_sys::fuzz_target;
 
@@ -18,7 +18,7 @@ const DIMS: [usize; 7] = [1, 3, 64, 2030, 2031, 4100, MAX_DIMS];
 const SPACES: [Space; 3] = [
     Space::Dense(Metric::L2),
     Space::Packed(Packing::Bits(BitMetric::Hamming)),
-    Space::Packed(Packing::Sparse(SparseMetric::L2)),
+    Space::Packed(Packing::Sparse(Metric::L2)),
 ];
 
 /// Bytes of an item before its value.

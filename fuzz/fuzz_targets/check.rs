@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use arbitrary::Arbitrary;
-use bkd::{check_segment, Directory, RowCheck, Segment};
+use bkd::{check_segment, Body, Directory, RowCheck, Segment};
 use kdvector_fuzz::{Damage, Honest, PageDamage};
 use libfuzzer_sys::fuzz_target;
 
@@ -35,6 +35,6 @@ fuzz_target!(|input: Input| {
     let (vectors, vector) = (segment.vectors(), vec![input.element; segment.dims()]);
     let mut rows = RowCheck::new(Arc::new(segment), &store);
     for ordinal in (0..vectors.min(200)).chain([input.ordinal]) {
-        let _ = (rows.keys(ordinal), rows.check(ordinal, &vector));
+        let _ = (rows.keys(ordinal), rows.check(ordinal, Body::Dense(&vector)));
     }
 });

@@ -402,10 +402,13 @@ def complaints(connection: psycopg.Connection, source: PackedSource, operator: s
     except errors.IndexCorrupted as error:
         assert index in error.diag.message_primary
         found.append(f"{error.diag.message_primary} {error.diag.message_detail}")
+    except errors.DataCorrupted as error:
+        # Postgres' own header.
+        found.append(error.diag.message_primary)
     push_out(connection)
     try:
         for block, problem in connection.execute("SELECT * FROM kdtree_check(%s, true)", (index,)):
             found.append(f"block {block}: {problem}")
-    except errors.IndexCorrupted as error:
+    except (errors.IndexCorrupted, errors.DataCorrupted) as error:
         found.append(f"{error.diag.message_primary} {error.diag.message_detail}")
     return "; ".join(found)
