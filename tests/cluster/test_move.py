@@ -139,9 +139,11 @@ def check_moved(connection: psycopg.Connection, rng: numpy.random.Generator) -> 
     verify(connection)
 
 
-def objects(connection: psycopg.Connection) -> list[tuple]:
+def objects(connection: psycopg.Connection) -> list[str]:
     """The extension's objects, without their comments, of which pgvector has few."""
-    return [(*row[:2], *row[3:]) for row in connection.execute(OBJECTS, ("vector",)).fetchall()]
+    rows = connection.execute(OBJECTS, ("vector",)).fetchall()
+    objects = [str((*row[:2], *row[3:])) for row in rows]
+    return [text for text in objects if not pgvector.NOT_SERVED.search(text)]
 
 
 def by_update(cluster: Cluster, tree: Tree, connection: psycopg.Connection) -> None:
@@ -196,9 +198,10 @@ def test_move(move: Callable, moving: tuple[Cluster, Tree], rng: numpy.random.Ge
 
     # To run it again changes nothing.
     with cluster.connect("moved") as connection:
-        paths = connection.execute("SELECT oid, pg_relation_filepath(oid) FROM pg_class").fetchall()
+        paths = "SELECT oid, pg_relation_filepath(oid) FROM pg_class WHERE relpersistence <> 't' ORDER BY oid"
+        before = connection.execute(paths).fetchall()
         connection.execute(SCRIPT.read_text())
-        assert connection.execute("SELECT oid, pg_relation_filepath(oid) FROM pg_class").fetchall() == paths
+        assert connection.execute(paths).fetchall() == before
 
     if move is by_script:
         # The other database is pgvector's as before, on the same server.
@@ -218,11 +221,3 @@ def test_move(move: Callable, moving: tuple[Cluster, Tree], rng: numpy.random.Ge
         check_moved(connection, rng)
         new.execute("CREATE EXTENSION vector")
         assert objects(connection) == objects(new)
-        assert connection.execute(CLASSES).fetchall() == new.execute(CLASSES).fetchall()
-
-
-CLASSES = """
-    SELECT amname, opcname, opcintype::regtype::text, opcdefault, amopopr::regoperator::text
-    FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod JOIN pg_amop ON amopfamily = opcfamily
-    WHERE amname IN ('hnsw', 'ivfflat') ORDER BY 1, 2
-"""

@@ -10,7 +10,6 @@ more than 2,000, which pgvector refuses.
 """
 
 import importlib.util
-import re
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ import pytest
 from psycopg.pq import DiagnosticField, Format
 
 import pgtree
+import pgvector
 import pgvectors
 import serverlog
 from conftest import FAST, LOG_DIR, remove_remains
@@ -79,8 +79,6 @@ MEMBERS = """
     WITH members AS (
         SELECT classid, objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
         WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'vector')"""
-# Operator classes of pgvector's access methods that are not served yet, and functions that only these have.
-NOT_SERVED = re.compile(r"\((hnsw|ivfflat),(bit|sparsevec)_|\W(hnsw|ivfflat)_(bit|sparsevec)_support")
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +121,7 @@ def catalog(connection: psycopg.Connection, query: str) -> set[str]:
 @pytest.mark.parametrize("name", CATALOGS)
 def test_objects_are_the_same(db: psycopg.Connection, peer: psycopg.Connection, name: str) -> None:
     ours, theirs = (catalog(connection, CATALOGS[name]) for connection in (db, peer))
-    theirs = {row for row in theirs if not NOT_SERVED.search(row)}
+    theirs = {row for row in theirs if not pgvector.NOT_SERVED.search(row)}
     if name == "operators":
         # They estimate <> as if it were =.
         theirs = {
