@@ -20,6 +20,7 @@ from oracle import IS_OURS, Question, compare, verify
 from paths import REPO
 from pgcluster import Cluster
 from pgtree import Tree
+from test_pgvector_names import MAGIC
 from test_upgrade import OBJECTS, version
 
 SCRIPT = REPO / "sql" / "vector--0.8.5--0.8.6.sql"
@@ -27,7 +28,6 @@ SCRIPT = REPO / "sql" / "vector--0.8.5--0.8.6.sql"
 LEAST = (0, 8, 0)
 ROWS = 600
 DIMS = 8
-HNSW_MAGIC = bytes.fromhex("53a953a9")
 
 TABLES = f"""
     CREATE TABLE items (
@@ -176,9 +176,10 @@ def test_move(move: Callable, moving: tuple[Cluster, Tree], rng: numpy.random.Ge
             connection.execute("SELECT id FROM items ORDER BY embedding <-> embedding LIMIT 1")
             connection.execute("TABLE nearest")
             connection.execute("SET hnsw.ef_search = 99")
-        (path,) = session.execute("SELECT pg_relation_filepath('l2')").fetchone()
         session.execute("CHECKPOINT")
-        assert (cluster.data / path).read_bytes()[24:28] == HNSW_MAGIC
+        for index, method in (("l2", "hnsw"), ("lists", "ivfflat")):
+            (path,) = session.execute("SELECT pg_relation_filepath(%s)", (index,)).fetchone()
+            assert (cluster.data / path).read_bytes()[24:28] == MAGIC[method]
         owner.execute("CREATE TEMP TABLE own AS SELECT id, embedding FROM items")
         owner.execute("CREATE INDEX own_index ON own USING hnsw (embedding vector_l2_ops)")
         before = files(session), contents(session)
