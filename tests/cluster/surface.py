@@ -71,8 +71,13 @@ INDEX_OPTIONS = {
 INDEXES = [
     f"{method} ({column} {type}_{distance}_ops)"
     for method in ("hnsw", "ivfflat")
-    for column, type in (("v", "vector"), ("h", "halfvec"))
+    for column, type in (("v", "vector"), ("h", "halfvec"), ("s", "sparsevec"))
     for distance in ("l2", "ip", "cosine", "l1")
+]
+INDEXES += [
+    f"{method} (b bit_{distance}_ops)"
+    for method in ("hnsw", "ivfflat")
+    for distance in ("hamming", "jaccard")
 ]
 INDEXES += [
     f"{index} WITH ({option} = {value})"
@@ -84,8 +89,6 @@ INDEXES += [f"hnsw ({column})" for column in "vhbsi"] + [f"ivfflat ({column})" f
 INDEXES += [
     "hnsw (v vector_ops)",
     "hnsw (i vector_l2_ops)",
-    "ivfflat (b bit_jaccard_ops)",
-    "ivfflat (s sparsevec_l2_ops)",
     "hnsw (v vector_l2_ops, i)",
     "ivfflat (v, i)",
     "hnsw (v vector_l2_ops) INCLUDE (i)",

@@ -4,15 +4,20 @@ What they have in common with pgvector's own is compared in test_pgvector_surfac
 """
 
 import subprocess
+from collections.abc import Callable
 
 import numpy
 import psycopg
 import pytest
+from psycopg import errors
 
 import vectors
+from changes import Items
+from conftest import create_database
 from oracle import Question, compare
 from pgcluster import Cluster
 from test_oracle import SIZES, Case
+from vectors import Source
 
 SETTINGS = {
     "hnsw.ef_search": "40",
@@ -105,7 +110,7 @@ def test_settings_without_the_extension(cluster: Cluster) -> None:
         connection.execute("DROP DATABASE bare")
 
 
-def test_settings_of_a_preloaded_library(make_cluster) -> None:
+def test_settings_of_a_preloaded_library(make_cluster: Callable[..., Cluster]) -> None:
     """No database has been entered when the library is loaded. Then they are known when an index is used."""
     cluster = make_cluster("server", shared_preload_libraries="kdvector")
     with cluster.connect() as connection:
@@ -174,3 +179,52 @@ def test_restore_is_silent(cluster: Cluster, db: psycopg.Connection, dbname: str
         compare(connection, Question("<->", parameters={"target": target}, limit=9), "one")
     with cluster.connect() as connection:
         connection.execute("DROP DATABASE restored")
+
+
+# The first bytes of the metapages of pgvector's indexes, behind the page header.
+MAGIC = {"hnsw": bytes.fromhex("53a953a9"), "ivfflat": bytes.fromhex("a7f14f01")}
+
+
+@pytest.mark.parametrize("method", MAGIC)
+def test_index_of_pgvector(
+    make_cluster: Callable[..., Cluster], rng: numpy.random.Generator, method: str
+) -> None:
+    """Whoever reads an index that pgvector built says so. The table can be read; REINDEX mends all."""
+    cluster = make_cluster("server", autovacuum="off")
+    create_database(cluster, "found")
+    with vectors.register(cluster.connect("found")) as connection:
+        items = Items(connection, Source(rng, 8), 300)
+        items.create()
+        items.copy()
+        connection.execute(f"CREATE INDEX items_index ON items USING {method} (embedding vector_l2_ops)")
+        (path,) = connection.execute("SELECT pg_relation_filepath('items_index')").fetchone()
+        connection.execute("DELETE FROM items WHERE label < 2")
+    cluster.stop()
+    with open(cluster.data / path, "r+b") as file:
+        file.seek(24)
+        file.write(MAGIC[method])
+    cluster.start()
+    with vectors.register(cluster.connect("found")) as connection:
+        question = Question("<->", parameters={"target": items.source.vector()})
+        for use in (
+            lambda: compare(connection, question, "items_index"),
+            lambda: connection.execute("SELECT * FROM kdtree_stats('items_index')"),
+            lambda: connection.execute("SELECT * FROM kdtree_check('items_index')"),
+            lambda: connection.execute("SELECT kdtree_merge('items_index')"),
+            lambda: connection.execute(
+                "INSERT INTO items (label, embedding) SELECT label, embedding FROM items"
+            ),
+            lambda: connection.execute("VACUUM (INDEX_CLEANUP ON) items"),
+        ):
+            with pytest.raises(errors.ObjectNotInPrerequisiteState) as refused:
+                use()
+            assert refused.value.diag.message_primary == 'index "items_index" was built by pgvector'
+            assert method in refused.value.diag.message_detail
+            assert "REINDEX" in refused.value.diag.message_hint
+            connection.execute("RESET ALL")
+        (count,) = connection.execute("SELECT count(*) FROM items").fetchone()
+        assert count > 0
+        connection.execute("REINDEX INDEX items_index")
+        items.connection = connection
+        items.copy()
+        compare(connection, question, "items_index")

@@ -321,6 +321,15 @@ mod tests {
     }
 
     #[test]
+    fn pages_of_pgvector_are_told_from_damage() {
+        for (magic, name) in FOREIGN {
+            let mut page = [0u8; PAGE_SIZE];
+            page[HEADER_OFFSET..][..4].copy_from_slice(&magic.to_le_bytes());
+            assert_eq!(PageHeader::read(&page), Err(Error::Foreign(name)));
+        }
+    }
+
+    #[test]
     fn other_versions_are_told_from_damage() {
         let mut page = [0u8; PAGE_SIZE];
         PageHeader::new(PageKind::Meta, 1, 0).write(&mut page);

@@ -5,15 +5,18 @@
 
 use std::ffi::CStr;
 
-use bkd::Metric;
-use bkd::Space::{self, Dense};
+use bkd::Packing::{Bits, Sparse};
+use bkd::Space::{self, Dense, Packed};
+use bkd::{BitMetric, Metric};
 use pgrx::prelude::*;
 use pgrx::{pg_sys, Internal, PgSqlErrorCode};
 
 use crate::am::opclass::{family_operators, DISTANCE_STRATEGY};
-use crate::am::vector_type::VectorType::{self, Halfvec, Vector};
+use crate::am::vector_type::VectorType::{self, Bit, Halfvec, Sparsevec, Vector};
 use crate::pg::index::Index;
+use crate::types::bit::distance as bit;
 use crate::types::halfvec::distances as halfvec;
+use crate::types::sparsevec::distance as sparsevec;
 use crate::types::vector::distances as vector;
 
 /// Space and type of an index of `hnsw` or `ivfflat`, if its operator is a distance that is served.
@@ -43,6 +46,16 @@ fn distance_of_family(family: pg_sys::Oid, input: pg_sys::Oid) -> Option<(Space,
         (halfvec::halfvec_negative_inner_product::call as *const (), Dense(Metric::InnerProduct), Halfvec),
         (halfvec::halfvec_cosine_distance::call as *const (), Dense(Metric::Cosine), Halfvec),
         (halfvec::halfvec_l1_distance::call as *const (), Dense(Metric::L1), Halfvec),
+        (sparsevec::sparsevec_l2_distance::call as *const (), Packed(Sparse(Metric::L2)), Sparsevec),
+        (
+            sparsevec::sparsevec_negative_inner_product::call as *const (),
+            Packed(Sparse(Metric::InnerProduct)),
+            Sparsevec,
+        ),
+        (sparsevec::sparsevec_cosine_distance::call as *const (), Packed(Sparse(Metric::Cosine)), Sparsevec),
+        (sparsevec::sparsevec_l1_distance::call as *const (), Packed(Sparse(Metric::L1)), Sparsevec),
+        (bit::hamming_distance::call as *const (), Packed(Bits(BitMetric::Hamming)), Bit),
+        (bit::jaccard_distance::call as *const (), Packed(Bits(BitMetric::Jaccard)), Bit),
     ];
     let found = distances.into_iter().find(|&(distance, ..)| std::ptr::eq(distance, function));
     found.map(|(_, space, vector_type)| (space, vector_type))

@@ -1,6 +1,6 @@
 //! Values of Postgres' own type `bit`, and distances between them.
 
-mod distance;
+pub mod distance;
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;

@@ -17,7 +17,7 @@
 mod abi;
 mod casts;
 mod compare;
-mod distance;
+pub mod distance;
 mod functions;
 mod io;
 mod merge;
