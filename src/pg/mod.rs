@@ -16,4 +16,5 @@ pub mod interrupts;
 pub mod report;
 pub mod structure_lock;
 pub mod threads;
+pub mod versions;
 pub mod wal;
