@@ -383,10 +383,6 @@ impl Rows {
         let mut steps = match target {
             Target::None => match within.iter().min_by(|(_, a), (_, b)| compare_radii(*a, *b)) {
                 Some((center, radius)) => unordered(index, &meta, filter, center, *radius),
-                None if conditions.is_empty() => raise(
-                    PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-                    "a kdtree index cannot be scanned without a condition or ORDER BY",
-                ),
                 None => {
                     let mut steps = all_as(Order::Null);
                     steps.push_back(nan);

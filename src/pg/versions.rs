@@ -104,6 +104,17 @@ pub unsafe fn count_search(scan: pg_sys::IndexScanDesc) {
     }
 }
 
+/// Keeps the planner from a path to which an infinite cost was given: since version 18 it prefers any cost to a path that was switched off, such
+/// as a sequential scan without `enable_seqscan`.
+pub fn disable(path: &mut pg_sys::IndexPath) {
+    #[cfg(not(feature = "pg18"))]
+    let _ = path;
+    #[cfg(feature = "pg18")]
+    {
+        path.path.disabled_nodes = 2;
+    }
+}
+
 /// Refuses settings of this prefix that are not defined. Version 14 can only warn of them.
 pub fn reserve_settings(prefix: &CStr) {
     // SAFETY: Postgres copies the string.
