@@ -47,7 +47,7 @@ EXPLAIN (COSTS OFF) EXECUTE near('[0,0]', 2);
 REINDEX INDEX points_w;
 EXECUTE near('[0,0]', 2);
 DROP INDEX points_w;
-EXPLAIN (COSTS OFF) EXECUTE near('[0,0]', 2);
+SELECT * FROM pg_temp.kd_plan($$EXECUTE near('[0,0]', 2)$$);
 EXECUTE near('[0,0]', 2);
 CREATE INDEX points_v ON points USING kdtree (v);
 EXPLAIN (COSTS OFF) EXECUTE near('[0,0]', 2);

@@ -2,6 +2,11 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS kdtree CASCADE;
 RESET client_min_messages;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir /include/kdtree.sql
+\set ECHO none
+\i :helpers
+\set ECHO all
 CREATE TABLE items (id int PRIMARY KEY, v vector(3)) WITH (autovacuum_enabled = off);
 SELECT setseed(0.25);
 INSERT INTO items
