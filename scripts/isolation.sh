@@ -19,6 +19,7 @@ if ((${#specs[@]} == 0)); then
 fi
 
 mkdir -p "$outputs"
-exec "$("$pg_config" --pkglibdir)/pgxs/src/test/isolation/pg_isolation_regress" \
+driver=$("$root/scripts/pgxs_test.sh" isolation/pg_isolation_regress)
+exec "$driver" \
     --bindir="$("$pg_config" --bindir)" --inputdir="$inputs" --outputdir="$outputs" \
     --dbname=kdvector_isolation --load-extension=vector --load-extension=kdtree "${specs[@]}"

@@ -13,8 +13,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import pgservers
 import serveruser
-from paths import SCRIPTS, library
+from paths import REPO, SCRIPTS, library
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class Tree:
     def major(self) -> int:
         return int(self.version.split(".")[0])
 
+    def directory(self, name: str) -> Path:
+        """A directory as pg_config names it: "sharedir", "pkglibdir"."""
+        return Path(pgservers.ask(self.pg_config, f"--{name}"))
+
     def program(self, name: str) -> str:
         return str(self.bindir / name)
 
@@ -42,7 +47,7 @@ def prepare(pg_config: str | None = None, *, label: str = "", install: bool = Tr
 
     `label` keeps installations of one major version apart; `install=False` leaves the tree as it came.
     """
-    source = _Installation.of(pg_config or _default_pg_config())
+    source = _Installation.of(pg_config or pgservers.default())
     name = f"{source.major}-{label}" if label else str(source.major)
     home = serveruser.make_public_directory(serveruser.base_dir() / name)
     root = home / "tree"
@@ -53,8 +58,26 @@ def prepare(pg_config: str | None = None, *, label: str = "", install: bool = Tr
         stamp.write_text(source.fingerprint())
     tree = Tree(home, root / source.bindir.relative_to(source.prefix), source.version)
     if install:
+        _remove_pgvector(tree)
         install_extensions(tree)
     return tree
+
+
+def earlier(tree: Tree) -> Tree | None:
+    """A private installation of an earlier major with kdvector as it is now, if a run left one."""
+    newest = max(
+        path.stat().st_mtime
+        for part in ("src", "bkd/src", "vector-format/src", "sql")
+        for path in (REPO / part).rglob("*.*")
+    )
+    for major, pg_config in sorted(pgservers.at_hand().items()):
+        root = tree.home.parent / str(major) / "tree"
+        if major < tree.major and (root / ".origin").exists():
+            other = prepare(pg_config, install=False)
+            library = other.directory("pkglibdir") / "kdvector.so"
+            if library.exists() and library.stat().st_mtime >= newest:
+                return other
+    return None
 
 
 def install_extensions(tree: Tree) -> str:
@@ -71,10 +94,13 @@ def install_extensions(tree: Tree) -> str:
     return done.stdout
 
 
-def _default_pg_config() -> str:
-    return subprocess.run(
-        [SCRIPTS / "pg_config.sh"], check=True, capture_output=True, text=True
-    ).stdout.strip()
+def _remove_pgvector(tree: Tree) -> None:
+    """Where pgvector came with the original, the copy has our `vector` in its place."""
+    extensions = tree.directory("sharedir") / "extension"
+    control = extensions / "vector.control"
+    if control.exists() and "kdvector" not in control.read_text():
+        for path in (control, *extensions.glob("vector--*.sql"), tree.directory("pkglibdir") / "vector.so"):
+            path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -87,15 +113,13 @@ class _Installation:
 
     @classmethod
     def of(cls, pg_config: str) -> "_Installation":
-        def ask(option: str) -> str:
-            return subprocess.run(
-                [pg_config, option], check=True, capture_output=True, text=True
-            ).stdout.strip()
-
-        version = re.match(r"PostgreSQL (\S+)", ask("--version"))
+        version = re.match(r"PostgreSQL (\S+)", pgservers.ask(pg_config, "--version"))
         if version is None:
             raise RuntimeError(f"{pg_config} does not say which PostgreSQL it is")
-        bindir, *others = (Path(ask(f"--{name}")).resolve() for name in ("bindir", "pkglibdir", "sharedir"))
+        bindir, *others = (
+            Path(pgservers.ask(pg_config, f"--{name}")).resolve()
+            for name in ("bindir", "pkglibdir", "sharedir")
+        )
         parts = {bindir, *others}
         if os.path.commonpath(parts) == str(bindir.parent):
             parts = {bindir.parent}  # self-contained

@@ -19,6 +19,7 @@ if ((${#tests[@]} == 0)); then
 fi
 
 mkdir -p "$outputs"
-exec "$("$pg_config" --pkglibdir)/pgxs/src/test/regress/pg_regress" \
+driver=$("$root/scripts/pgxs_test.sh" regress/pg_regress)
+exec "$driver" \
     --bindir="$("$pg_config" --bindir)" --inputdir="$inputs" --outputdir="$outputs" \
     --dbname=kdvector_regression "${tests[@]}"

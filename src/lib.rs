@@ -18,6 +18,7 @@ extern "C-unwind" fn _PG_init() {
     // Before the prefix of its name is reserved.
     instruction_set::register();
     am::options::register();
+    #[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]
     am::in_lists::register();
     am::pgvector::options::register();
     am::pgvector::settings::define_if_ours();

@@ -5,6 +5,7 @@ use pgrx::{pg_sys, PgSqlErrorCode};
 use super::is_kdtree_routine;
 use crate::pg::index::{Lock, OpenIndex};
 use crate::pg::report::in_recovery;
+use crate::pg::versions;
 use crate::types::error::{raise, raise_with_detail, raise_with_hint};
 
 /// Who may call a function.
@@ -42,7 +43,7 @@ pub fn check_privilege(function: &str, index: pg_sys::Oid, who: Who) {
     let allowed = unsafe {
         let user = pg_sys::GetUserId();
         let is_in = |role: u32| pg_sys::has_privs_of_role(user, pg_sys::Oid::from(role));
-        pg_sys::pg_class_ownercheck(index, user)
+        versions::owns_relation(user, index)
             || who == Who::OwnerOrStatistics
                 && (is_in(pg_sys::ROLE_PG_READ_ALL_STATS) || is_in(pg_sys::ROLE_PG_STAT_SCAN_TABLES))
     };

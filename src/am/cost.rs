@@ -31,6 +31,7 @@ use super::batch::value_bytes;
 use super::segments::open_all;
 use super::{history, meta, options};
 use crate::pg::index::{Index, OpenIndex};
+use crate::pg::{row_address, versions};
 
 /// Leaves that a scan visits: this to the power of the dimensions.
 const LEAVES_BASE: f64 = 1.5;
@@ -78,11 +79,15 @@ pub unsafe extern "C-unwind" fn estimate(
         let info = &*(*path).indexinfo;
         *correlation = 0.0;
         let clauses = Clauses::of(&*path);
-        if (*path).indexorderbys.is_null() && !clauses.on_vector {
-            // There is nothing that such a scan could be good for: what filters alone is done better by other indexes.
+        let is_ordered = !(*path).indexorderbys.is_null();
+        // There is nothing that a scan by attributes alone could be good for: other indexes do it better.
+        let is_useless = !is_ordered && !clauses.on_vector;
+        if is_useless || is_ordered && wants_address(&*info.rel) && !row_address::survives_reordering() {
+            versions::disable(&mut *path);
             *startup_cost = f64::INFINITY;
             *total_cost = f64::INFINITY;
-            *selectivity = 0.0;
+            // So that no bitmap is made of an ordered scan.
+            *selectivity = 1.0;
             *pages = f64::from(info.pages);
             return;
         }
@@ -94,7 +99,6 @@ pub unsafe extern "C-unwind" fn estimate(
         let costs = Unit::of(info.reltablespace);
         let table =
             f64::from((*info.rel).pages) * costs.page + (*info.rel).tuples * (costs.tuple + costs.operator);
-        let is_ordered = !(*path).indexorderbys.is_null();
         let wanted = if is_ordered { rows_wanted(&*root, &*info.rel, rows) } else { None };
         if let Some(wanted) = wanted {
             history::plan(info.indexoid, wanted as u64);
@@ -151,6 +155,22 @@ impl Clauses {
             }
         }
         clauses
+    }
+}
+
+/// Whether the query asks for the addresses of a table's rows, be it to lock them.
+///
+/// # Safety
+/// The table is valid.
+unsafe fn wants_address(table: &pg_sys::RelOptInfo) -> bool {
+    // SAFETY: as the caller promises; the tag says what a node is.
+    unsafe {
+        let columns = (*table.reltarget).exprs;
+        (0..columns.as_ref().map_or(0, |list| list.length)).any(|at| {
+            let node = pg_sys::list_nth(columns, at).cast::<pg_sys::Node>();
+            (*node).type_ == pg_sys::NodeTag::T_Var
+                && i32::from((*node.cast::<pg_sys::Var>()).varattno) == pg_sys::SelfItemPointerAttributeNumber
+        })
     }
 }
 

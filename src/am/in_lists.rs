@@ -1,9 +1,10 @@
 //! `IN` lists on attributes, in the order of distance.
 //!
-//! A B-tree that looks for several values of a column behind the first returns rows in no order. Up to version 16, PostgreSQL's planner takes
-//! that for granted for every access method: it makes scans in order, and scans with such lists, but none with both. To us a list is a
-//! condition like any other. So when the planner is done with a table, we add to each scan in order that it found the same scan with the
-//! lists that it left out, and leave it to the planner which one is cheaper.
+//! Up to version 16 of PostgreSQL, a B-tree that looks for several values of a column behind the first returns rows in no order. The
+//! planner takes that for granted for every access method: it makes scans in order, and scans with such lists, but none with both. To us
+//! a list is a condition like any other, and so it is to later planners, for which this module is not built. So when the planner is done
+//! with a table, we add to each scan in order that it found the same scan with the lists that it left out, and leave it to the planner
+//! which one is cheaper.
 
 use std::sync::OnceLock;
 

@@ -23,6 +23,7 @@ mod cost;
 mod filter;
 mod handler;
 mod history;
+#[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]
 pub mod in_lists;
 mod insert;
 mod inspect;

@@ -8,6 +8,7 @@ use pgrx::{pg_sys, GucContext, GucFlags, GucRegistry, GucSetting, PgSqlErrorCode
 
 use super::is_named_kdtree;
 use crate::pg::index::Index;
+use crate::pg::versions;
 use crate::types::error::{raise, raise_with_detail};
 
 /// `leaf_size`: the engine chooses.
@@ -65,9 +66,9 @@ pub fn register() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    versions::reserve_settings(c"kdtree");
     // SAFETY: plain registrations, at the time for which they are made.
     unsafe {
-        pg_sys::MarkGUCPrefixReserved(c"kdtree".as_ptr());
         let kind = pg_sys::add_reloption_kind();
         let lock = pg_sys::AccessExclusiveLock as i32;
         pg_sys::add_int_reloption(
@@ -107,14 +108,14 @@ pub fn register() {
 /// Called by Postgres with an array of options, or 0.
 #[pg_guard]
 pub unsafe extern "C-unwind" fn options(reloptions: pg_sys::Datum, validate: bool) -> *mut pg_sys::bytea {
-    let real = |name, offset| pg_sys::relopt_parse_elt {
-        opttype: pg_sys::relopt_type::RELOPT_TYPE_REAL,
-        ..integer(name, offset)
-    };
     let elements = [
         integer(c"leaf_size", std::mem::offset_of!(Options, leaf_size)),
         integer(c"delta_size", std::mem::offset_of!(Options, delta_size)),
-        real(c"recall", std::mem::offset_of!(Options, recall)),
+        versions::option_field(
+            c"recall",
+            pg_sys::relopt_type::RELOPT_TYPE_REAL,
+            std::mem::offset_of!(Options, recall),
+        ),
     ];
     let kind = *KIND.get().expect("options are registered when the library is loaded");
     // SAFETY: as the caller promises; the elements describe `Options`.
@@ -130,11 +131,7 @@ pub unsafe extern "C-unwind" fn options(reloptions: pg_sys::Datum, validate: boo
 
 /// A field of a structure of options.
 pub fn integer(name: &'static CStr, offset: usize) -> pg_sys::relopt_parse_elt {
-    pg_sys::relopt_parse_elt {
-        optname: name.as_ptr(),
-        opttype: pg_sys::relopt_type::RELOPT_TYPE_INT,
-        offset: offset as i32,
-    }
+    versions::option_field(name, pg_sys::relopt_type::RELOPT_TYPE_INT, offset)
 }
 
 /// Parses options into a structure that begins with a varlena header; null if there are none.

@@ -42,6 +42,7 @@ use super::{filter, history, meta, options};
 use crate::pg::index::Index;
 use crate::pg::interrupts::check_for_interrupts;
 use crate::pg::report::OrRaise;
+use crate::pg::versions::count_search;
 use crate::types::error::raise;
 
 /// `ambeginscan`
@@ -125,7 +126,7 @@ pub unsafe extern "C-unwind" fn next(
     // SAFETY: as the caller promises.
     unsafe {
         check_snapshot((*scan).xs_snapshot);
-        let Some((tid, order, recheck)) = state_of(scan).next() else { return false };
+        let Some((tid, order, recheck)) = next_row(scan) else { return false };
         itemptr::item_pointer_set_all(&mut (*scan).xs_heaptid, tid.block, tid.offset);
         (*scan).xs_recheck = recheck;
         if (*scan).numberOfOrderBys == 0 {
@@ -151,11 +152,10 @@ pub unsafe extern "C-unwind" fn bitmap(scan: pg_sys::IndexScanDesc, bitmap: *mut
     // SAFETY: as the caller promises.
     unsafe {
         check_snapshot((*scan).xs_snapshot);
-        let state = state_of(scan);
         let mut rows = 0;
         let mut tids = Vec::with_capacity(TIDS_AT_ONCE);
         loop {
-            let next = state.next();
+            let next = next_row(scan);
             if let Some((tid, ..)) = next {
                 let mut pointer = pg_sys::ItemPointerData::default();
                 itemptr::item_pointer_set_all(&mut pointer, tid.block, tid.offset);
@@ -191,6 +191,21 @@ pub unsafe extern "C-unwind" fn end(scan: pg_sys::IndexScanDesc) {
 unsafe fn state_of<'a>(scan: pg_sys::IndexScanDesc) -> &'a mut Scan {
     // SAFETY: as the caller promises.
     unsafe { &mut *(*scan).opaque.cast::<Scan>() }
+}
+
+/// The next row, and whether it may fail a condition.
+///
+/// # Safety
+/// As for [`next`].
+unsafe fn next_row(scan: pg_sys::IndexScanDesc) -> Option<(Tid, Order, bool)> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let state = state_of(scan);
+        if state.rows.is_none() {
+            count_search(scan);
+        }
+        state.next()
+    }
 }
 
 /// Raises an error for snapshots that may see rows which VACUUM removes (see [`super::meta`]).
@@ -368,10 +383,6 @@ impl Rows {
         let mut steps = match target {
             Target::None => match within.iter().min_by(|(_, a), (_, b)| compare_radii(*a, *b)) {
                 Some((center, radius)) => unordered(index, &meta, filter, center, *radius),
-                None if conditions.is_empty() => raise(
-                    PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-                    "a kdtree index cannot be scanned without a condition or ORDER BY",
-                ),
                 None => {
                     let mut steps = all_as(Order::Null);
                     steps.push_back(nan);

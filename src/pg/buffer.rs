@@ -14,9 +14,11 @@ use pgrx::pg_sys;
 
 use super::index::Index;
 use super::report::OrRaise;
+use super::versions::FileLocator;
 
 /// The bindings' own declarations, without the guard around each call.
 mod unguarded {
+    use super::FileLocator;
     use pgrx::pg_sys;
     use std::ffi::c_int;
 
@@ -29,7 +31,7 @@ mod unguarded {
             strategy: pg_sys::BufferAccessStrategy,
         ) -> pg_sys::Buffer;
         pub fn ReadRecentBuffer(
-            file: pg_sys::RelFileNode,
+            file: FileLocator,
             fork: pg_sys::ForkNumber::Type,
             block: pg_sys::BlockNumber,
             buffer: pg_sys::Buffer,
@@ -101,7 +103,7 @@ impl Locked {
         let buffer = recent.get();
         // Temporary relations are in buffers of another kind, with negative numbers.
         if buffer > 0 {
-            let file = index.file_node();
+            let file = index.file_locator();
             // SAFETY: as in `read`. The call checks that the buffer holds the page before it pins it.
             let found = unsafe {
                 pg_sys::ffi::pg_guard_ffi_boundary(|| {

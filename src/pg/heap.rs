@@ -63,7 +63,7 @@ impl Snapshot {
             let snapshot = Snapshot(pg_sys::RegisterSnapshot(pg_sys::GetTransactionSnapshot()));
             let one_for_all = pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32;
             if one_for_all && row.indcheckxmin {
-                let created = pg_sys::HeapTupleHeaderGetXmin((*(*index.raw()).rd_indextuple).t_data);
+                let created = pg_sys::htup::HeapTupleHeaderGetXmin((*(*index.raw()).rd_indextuple).t_data);
                 if !pg_sys::TransactionIdPrecedes(created, (*snapshot.0).xmin) {
                     refuse("The index is newer than the snapshot of this transaction.");
                 }

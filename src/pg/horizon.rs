@@ -5,6 +5,8 @@
 
 use pgrx::pg_sys;
 
+use super::versions;
+
 /// The next transaction id.
 pub fn next_xid() -> u64 {
     // SAFETY: reads shared memory.
@@ -63,9 +65,7 @@ fn standbys_may_read(xid: pg_sys::TransactionId) -> bool {
         let procs = &*pg_sys::ProcGlobal;
         (0..procs.allProcCount as usize).any(|at| {
             let proc = procs.allProcs.add(at);
-            let flags = (&raw const (*proc).statusFlags).read_volatile();
-            u32::from(flags) & pg_sys::PROC_AFFECTS_ALL_HORIZONS != 0
-                && needs((&raw const (*proc).xmin).read_volatile())
+            versions::counts_everywhere(proc) && needs((&raw const (*proc).xmin).read_volatile())
         })
     }
 }

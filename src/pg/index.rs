@@ -5,6 +5,8 @@ use std::ffi::CStr;
 
 use pgrx::pg_sys;
 
+use super::versions;
+
 /// Postgres' `InvalidSubTransactionId`.
 const NO_SUBTRANSACTION: pg_sys::SubTransactionId = 0;
 
@@ -70,17 +72,14 @@ impl Index {
 
     /// The file in which the index lies at present.
     pub fn file(self) -> FileId {
-        let node = self.file_node();
-        FileId {
-            tablespace: node.spcNode.to_u32(),
-            database: node.dbNode.to_u32(),
-            relation: node.relNode.to_u32(),
-        }
+        let [tablespace, database, relation] =
+            versions::file_numbers(self.file_locator()).map(|number| number.to_u32());
+        FileId { tablespace, database, relation }
     }
 
     #[inline]
-    pub(super) fn file_node(self) -> pg_sys::RelFileNode {
-        self.data().rd_node
+    pub(super) fn file_locator(self) -> versions::FileLocator {
+        versions::file_locator(self.data())
     }
 
     /// Length in blocks.
@@ -95,7 +94,7 @@ impl Index {
         // SAFETY: a setting, which is constant while the server runs.
         let wal_level = unsafe { pg_sys::wal_level };
         let new_file =
-            data.rd_createSubid != NO_SUBTRANSACTION || data.rd_firstRelfilenodeSubid != NO_SUBTRANSACTION;
+            data.rd_createSubid != NO_SUBTRANSACTION || versions::first_new_file(data) != NO_SUBTRANSACTION;
         self.class().relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT
             && (wal_level >= pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32 || !new_file)
     }
@@ -113,7 +112,7 @@ impl Index {
     /// The type modifier of the indexed column: its dimensions, or a negative number.
     pub fn column_typmod(self) -> i32 {
         // SAFETY: an index has at least one attribute.
-        unsafe { (*(*self.data().rd_att).attrs.as_ptr()).atttypmod }
+        unsafe { versions::attribute(self.data().rd_att, 0) }.atttypmod
     }
 
     /// How many columns are indexed.
@@ -179,23 +178,14 @@ impl Index {
     pub(super) fn count_hit(self) {
         // SAFETY: null, or the statistics entry of the open relation.
         if let Some(statistics) = unsafe { (*self.relation).pgstat_info.as_mut() } {
-            statistics.t_counts.t_blocks_fetched += 1;
-            statistics.t_counts.t_blocks_hit += 1;
+            versions::count_hit(statistics);
         }
     }
 
     /// Counts a scan for pg_stat_user_indexes (`pgstat_count_index_scan`).
     pub fn count_scan(self) {
-        // SAFETY: the statistics entry belongs to the open relation.
-        unsafe {
-            if (*self.relation).pgstat_info.is_null() {
-                if !(*self.relation).pgstat_enabled {
-                    return;
-                }
-                pg_sys::pgstat_assoc_relation(self.relation);
-            }
-            (*(*self.relation).pgstat_info).t_counts.t_numscans += 1;
-        }
+        // SAFETY: the relation is open.
+        unsafe { versions::count_scan(self.relation) }
     }
 }
 

@@ -14,6 +14,8 @@ pub mod horizon;
 pub mod index;
 pub mod interrupts;
 pub mod report;
+pub mod row_address;
 pub mod structure_lock;
 pub mod threads;
+pub mod versions;
 pub mod wal;

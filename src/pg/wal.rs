@@ -98,7 +98,7 @@ impl<'a> WalRecord<'a> {
                     pg_sys::XLogRegisterBuffer(number, buffer, (whole | pg_sys::REGBUF_STANDARD) as u8);
                     if !fragments.is_empty() {
                         let bytes = fragments.as_ptr().cast_mut().cast();
-                        pg_sys::XLogRegisterBufData(number, bytes, fragments.len() as i32);
+                        pg_sys::XLogRegisterBufData(number, bytes, fragments.len() as _);
                     }
                 }
             }

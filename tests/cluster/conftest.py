@@ -135,7 +135,10 @@ def db(cluster: Cluster, dbname: str) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def make_cluster(tree: Tree, request: pytest.FixtureRequest) -> Iterator[Callable[..., Cluster]]:
-    """make_cluster(name, **settings) starts a new server; the test may do anything to it."""
+    """make_cluster(name, **settings) starts a new server; the test may do anything to it.
+
+    With installation=..., it is one of another version.
+    """
     made: list[Cluster] = []
 
     class TestCluster(Cluster):
@@ -144,9 +147,9 @@ def make_cluster(tree: Tree, request: pytest.FixtureRequest) -> Iterator[Callabl
             remove_remains(self)
             made.append(self)
 
-    def make(name: str, **settings: str) -> Cluster:
+    def make(name: str, *, installation: Tree = tree, **settings: str) -> Cluster:
         full_name = f"{request.node.originalname}-{name}"
-        server = TestCluster(full_name, tree, settings={**FAST, **settings}, log_dir=LOG_DIR)
+        server = TestCluster(full_name, installation, settings={**FAST, **settings}, log_dir=LOG_DIR)
         server.start()
         return server
 
@@ -185,6 +188,20 @@ def verify_all(server: Cluster) -> None:
     for (name,) in names:
         with server.connect(name) as connection:
             verify(connection)
+
+
+def has_extension(connection: psycopg.Connection, name: str) -> bool:
+    query = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = %s)"
+    return connection.execute(query, (name,)).fetchone()[0]
+
+
+def create_contrib(connection: psycopg.Connection, name: str) -> bool:
+    """Makes an extension of PostgreSQL's contrib, which installations from Python packages have not."""
+    query = "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = %s)"
+    (available,) = connection.execute(query, (name,)).fetchone()
+    if available:
+        connection.execute(f"CREATE EXTENSION {name}")
+    return available
 
 
 def create_database(cluster: Cluster, name: str) -> None:

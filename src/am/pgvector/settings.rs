@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pgrx::guc::{GucEnum, PostgresGucEnum};
 use pgrx::{pg_sys, GucContext, GucFlags, GucRegistry, GucSetting};
 
+use crate::pg::versions::reserve_settings;
+
 #[derive(Clone, Copy, PostgresGucEnum)]
 enum HnswIterativeScan {
     #[name = c"off"]
@@ -124,11 +126,8 @@ pub fn define() {
     integer(c"ivfflat.probes", c"Lists that a search looks at.", &PROBES, 1, 32_768);
     enumeration(c"ivfflat.iterative_scan", GOES_ON, &IVFFLAT_ITERATIVE_SCAN);
     integer(c"ivfflat.max_probes", c"Lists after which a scan that goes on ends.", &MAX_PROBES, 1, 32_768);
-    // SAFETY: the strings are constants.
-    unsafe {
-        pg_sys::MarkGUCPrefixReserved(c"hnsw".as_ptr());
-        pg_sys::MarkGUCPrefixReserved(c"ivfflat".as_ptr());
-    }
+    reserve_settings(c"hnsw");
+    reserve_settings(c"ivfflat");
 }
 
 fn integer(name: &'static CStr, what: &'static CStr, setting: &'static GucSetting<i32>, min: i32, max: i32) {

@@ -47,3 +47,15 @@ RETURNS SETOF record LANGUAGE sql AS $$
   SELECT kind, count(*), sum(vectors), sum(dead) FROM kdtree_stats(index) WHERE vectors > 0
   GROUP BY kind ORDER BY kind COLLATE "C"
 $$;
+
+-- EXPLAIN (COSTS OFF) in words that do not differ between versions of PostgreSQL, as far as we know.
+CREATE FUNCTION pg_temp.kd_plan(query text) RETURNS TABLE (plan text) LANGUAGE plpgsql AS $$
+BEGIN
+  FOR plan IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+    -- Version 18 marks what was switched off, version 17 has other words for the results of subqueries.
+    CONTINUE WHEN plan ~ '^ *Disabled: true$';
+    plan := replace(regexp_replace(plan, 'InitPlan 1$', 'InitPlan 1 (returns $0)'), '(InitPlan 1).col1', '$0');
+    RETURN NEXT;
+  END LOOP;
+END
+$$;

@@ -13,12 +13,17 @@ CREATE TABLE wrong (id int, v vector(3), w vector, t text);
 
 -- definitions
 CREATE INDEX ON wrong USING kdtree (t);
+-- Names are shown with or without the schema, which depends on the version of PostgreSQL.
+\set VERBOSITY sqlstate
 CREATE INDEX ON wrong USING kdtree (v, w);
+\set VERBOSITY default
 CREATE INDEX ON wrong USING kdtree (v) INCLUDE (id);
 CREATE UNIQUE INDEX ON wrong USING kdtree (v);
 CREATE INDEX ON wrong USING kdtree (v DESC);
 CREATE INDEX ON wrong USING kdtree (v vector_nonsense_ops);
+\set VERBOSITY sqlstate
 ALTER TABLE wrong ADD EXCLUDE USING kdtree (v WITH =);
+\set VERBOSITY default
 CREATE INDEX wrong_v ON wrong USING kdtree (v);
 CLUSTER wrong USING wrong_v;
 

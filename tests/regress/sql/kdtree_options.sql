@@ -44,7 +44,9 @@ INSERT INTO tuned SELECT pg_temp.kd_vector(i, 4) FROM generate_series(2001, 6000
 SELECT parts FROM pg_temp.kd_parts('tuned_v') WHERE kind = 'segment';
 SELECT parts FROM pg_temp.kd_parts('tuned_w') WHERE kind = 'segment';
 RESET kdtree.delta_size;
+\set VERBOSITY sqlstate
 SET kdtree.delta_size = '63kB';
+\set VERBOSITY default
 SET kdtree.nonsense = 1;
 
 DROP TABLE tuned;

@@ -47,7 +47,7 @@ EXPLAIN (COSTS OFF) EXECUTE near('[0,0]', 2);
 REINDEX INDEX points_w;
 EXECUTE near('[0,0]', 2);
 DROP INDEX points_w;
-EXPLAIN (COSTS OFF) EXECUTE near('[0,0]', 2);
+SELECT * FROM pg_temp.kd_plan($$EXECUTE near('[0,0]', 2)$$);
 EXECUTE near('[0,0]', 2);
 CREATE INDEX points_v ON points USING kdtree (v);
 EXPLAIN (COSTS OFF) EXECUTE near('[0,0]', 2);
@@ -107,9 +107,10 @@ SET enable_hashjoin = off;
 SET enable_nestloop = off;
 CREATE TABLE doubled AS SELECT i AS id, (ARRAY[i / 2, 0])::vector AS v FROM generate_series(2, 41) i;
 CREATE INDEX doubled_v ON doubled USING kdtree (v);
-EXPLAIN (COSTS OFF)
+SELECT * FROM pg_temp.kd_plan($$
   SELECT a.id, b.id FROM (SELECT id, v <-> '[0,0]' AS d FROM doubled ORDER BY 2) a
-  JOIN (SELECT id, v <-> '[0,0]' AS d FROM doubled ORDER BY 2) b USING (d);
+  JOIN (SELECT id, v <-> '[0,0]' AS d FROM doubled ORDER BY 2) b USING (d)
+$$);
 SELECT count(*), count(DISTINCT (a.id, b.id)), sum(a.id - b.id) FROM (SELECT id, v <-> '[0,0]' AS d FROM doubled ORDER BY 2) a
   JOIN (SELECT id, v <-> '[0,0]' AS d FROM doubled ORDER BY 2) b USING (d);
 DROP TABLE doubled;

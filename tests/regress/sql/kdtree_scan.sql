@@ -21,13 +21,13 @@ EXPLAIN (COSTS OFF) SELECT id FROM items ORDER BY v <-> '[0,0,0,0,0,0,0,0]' LIMI
 EXPLAIN (COSTS OFF) SELECT id FROM items ORDER BY v <-> '[0,0,0,0,0,0,0,0]';
 -- it cannot serve other orders, conditions, or none
 SET enable_seqscan = off;
-EXPLAIN (COSTS OFF) SELECT id FROM items ORDER BY v <-> '[0,0,0,0,0,0,0,0]' DESC LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM items ORDER BY v <=> '[0,0,0,0,0,0,0,0]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM items WHERE v <-> '[0,0,0,0,0,0,0,0]' < 1;
-EXPLAIN (COSTS OFF) SELECT v FROM items;
+SELECT * FROM pg_temp.kd_plan($$SELECT id FROM items ORDER BY v <-> '[0,0,0,0,0,0,0,0]' DESC LIMIT 5$$);
+SELECT * FROM pg_temp.kd_plan($$SELECT id FROM items ORDER BY v <=> '[0,0,0,0,0,0,0,0]' LIMIT 5$$);
+SELECT * FROM pg_temp.kd_plan($$SELECT id FROM items WHERE v <-> '[0,0,0,0,0,0,0,0]' < 1$$);
+SELECT * FROM pg_temp.kd_plan($$SELECT v FROM items$$);
 SET enable_indexscan = off;
 SET enable_bitmapscan = off;
-EXPLAIN (COSTS OFF) SELECT count(*) FROM items;
+SELECT * FROM pg_temp.kd_plan($$SELECT count(*) FROM items$$);
 RESET enable_indexscan;
 RESET enable_bitmapscan;
 RESET enable_seqscan;
@@ -48,7 +48,7 @@ SELECT pg_temp.kd_compare($$SELECT id, v <-> '[0,0,0,0,0,0,0,0]' AS d FROM items
 
 -- a query that is NULL: no order, all rows
 SET enable_seqscan = off;
-EXPLAIN (COSTS OFF) SELECT count(*) FROM (SELECT id FROM items ORDER BY v <-> (SELECT NULL::vector)) q;
+SELECT * FROM pg_temp.kd_plan($$SELECT count(*) FROM (SELECT id FROM items ORDER BY v <-> (SELECT NULL::vector)) q$$);
 SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM items ORDER BY v <-> (SELECT NULL::vector) LIMIT 100000) q;
 SELECT count(d) FROM (SELECT v <-> (SELECT NULL::vector) AS d FROM items ORDER BY 1 LIMIT 100000) q;
 RESET enable_seqscan;

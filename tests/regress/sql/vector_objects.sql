@@ -6,7 +6,9 @@ RESET client_min_messages;
 CREATE TEMP VIEW members AS
   SELECT d.classid, d.objid, (pg_identify_object(d.classid, d.objid, 0)).type, (pg_identify_object(d.classid, d.objid, 0)).identity
   FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
-  WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'vector';
+  WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'vector'
+    -- Types of arrays count as parts of an extension from version 18 on.
+    AND NOT (d.classid = 'pg_type'::regclass AND right(pg_describe_object(d.classid, d.objid, 0), 2) = '[]');
 SELECT type, identity FROM members WHERE obj_description(objid, classid::regclass::name) IS NULL;
 SELECT type, identity FROM members ORDER BY type COLLATE "C", identity COLLATE "C";
 
