@@ -20,7 +20,7 @@ from pgcluster import Cluster
 from test_oracle import SIZES, Case
 from vectors import Source, clustered
 
-# What this pgvector has types and operators for.
+# What every pgvector has types and operators for.
 OPCLASSES = ("vector_l2_ops", "vector_cosine_ops", "vector_ip_ops")
 
 
@@ -46,7 +46,7 @@ def test_index_agrees_with_table(case: int, pgvector_cluster: Cluster, rng: nump
         assert library == "$libdir/vector"
         served = "SELECT opcname FROM pg_opclass JOIN pg_am a ON a.oid = opcmethod WHERE amname = 'kdtree'"
         found = {opclass for (opclass,) in one.execute(served)}
-        assert {opclass for opclass in found if "vec" in opclass} == set(OPCLASSES)
+        assert set(OPCLASSES) <= found
         Case(case, rng, [one, other], OPCLASSES).run()
 
 
