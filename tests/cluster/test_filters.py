@@ -131,10 +131,13 @@ class Case:
 
     def change_and_ask(self) -> None:
         session = self.session()
-        session.execute(
-            "CREATE COLLATION IF NOT EXISTS folded "
-            "(provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
+        # Without ICU there is no such collation.
+        icu = "SELECT EXISTS (SELECT FROM pg_collation WHERE collname LIKE '%-x-icu')"
+        (has_icu,) = session.execute(icu).fetchone()
+        folded = (
+            "provider = icu, locale = 'und-u-ks-level2', deterministic = false" if has_icu else "locale = 'C'"
         )
+        session.execute(f"CREATE COLLATION IF NOT EXISTS folded ({folded})")
         definitions = ", ".join(f"{name} {kind.type}" for name, kind in COLUMNS.items())
         session.execute(
             f"CREATE TABLE items (id int PRIMARY KEY, embedding {self.source.type}, {definitions})"
