@@ -333,8 +333,11 @@ def _nodes(node: dict) -> Iterator[dict]:
 def assert_uses(plan: list[dict], indexes: Iterable[str]) -> None:
     """The plan scans exactly these of the indexes that give an order, and sorts nothing.
 
-    An index that REINDEX CONCURRENTLY is just replacing has its old name and an ending.
+    An index that REINDEX CONCURRENTLY is just replacing has its old name and an ending. Where the
+    planner proves that there is no row, it scans nothing: since version 17 it knows what NOT NULL means.
     """
+    if any(node.get("One-Time Filter") == "false" for node in plan):
+        return
     ordered = {
         node["Index Name"].removesuffix("_ccold")
         for node in plan
