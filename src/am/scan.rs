@@ -39,6 +39,7 @@ use super::segments::{readable, SegmentPages};
 use super::value::{check_same_dims, Prepared, Value};
 use super::vector_type::VectorType;
 use super::{filter, history, meta, options};
+use crate::pg::heap::TableEnd;
 use crate::pg::index::Index;
 use crate::pg::interrupts::check_for_interrupts;
 use crate::pg::report::OrRaise;
@@ -66,6 +67,7 @@ pub unsafe extern "C-unwind" fn begin(
             target: Target::None,
             conditions: Conditions::default(),
             rows: None,
+            table_end: TableEnd::default(),
         };
         (*scan).opaque = PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(state).cast();
         if orderbys > 0 {
@@ -127,6 +129,8 @@ pub unsafe extern "C-unwind" fn next(
     unsafe {
         check_snapshot((*scan).xs_snapshot);
         let Some((tid, order, recheck)) = next_row(scan) else { return false };
+        let state = state_of(scan);
+        state.table_end.check((*scan).heapRelation, tid.block).or_raise(state.index);
         itemptr::item_pointer_set_all(&mut (*scan).xs_heaptid, tid.block, tid.offset);
         (*scan).xs_recheck = recheck;
         if (*scan).numberOfOrderBys == 0 {
@@ -317,6 +321,7 @@ struct Scan {
     conditions: Conditions,
     /// Made by the first call for a row. The index is announced as being read as long as they are there.
     rows: Option<(Rows, OpenScan)>,
+    table_end: TableEnd,
 }
 
 impl Scan {

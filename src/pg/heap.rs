@@ -39,6 +39,39 @@ impl Drop for OpenTable {
     }
 }
 
+/// The end of a table's file, asked for as rarely as possible. Row addresses come from pages of an index, which may be damaged; a read
+/// behind the end is more than an error in some versions of Postgres, whose next insert may take the buffer for a page of the table.
+#[derive(Default)]
+pub struct TableEnd {
+    /// The file was this long.
+    blocks: u32,
+}
+
+impl TableEnd {
+    /// Checks that a row may be in this block.
+    ///
+    /// # Errors
+    /// [`bkd::Error::Corrupt`] if there is no such block.
+    ///
+    /// # Safety
+    /// The table is open, and always the same.
+    #[inline]
+    pub unsafe fn check(&mut self, table: pg_sys::Relation, block: u32) -> bkd::Result<()> {
+        if block >= self.blocks {
+            // SAFETY: as the caller promises.
+            self.blocks =
+                unsafe { pg_sys::RelationGetNumberOfBlocksInFork(table, pg_sys::ForkNumber::MAIN_FORKNUM) };
+        }
+        if block < self.blocks {
+            Ok(())
+        } else {
+            Err(bkd::Error::corrupt(format!(
+                "a row's address names block {block}, beyond the end of the table"
+            )))
+        }
+    }
+}
+
 /// A snapshot that is registered for as long as this lives.
 #[must_use]
 pub struct Snapshot(pg_sys::Snapshot);

@@ -211,6 +211,30 @@ def test_what_is_not_found_does_no_harm(
     assert set(found) >= {"leaf", "fine", "tids", "directory", "delta", "list"}, found
 
 
+def test_addresses_where_no_table_is(
+    make_copies: Callable[[int], Copies], rng: numpy.random.Generator
+) -> None:
+    """No page of the table is asked for there: from version 16 on, an insert might take the buffer for a page of its own."""
+    copies = make_copies(len(OPERATORS))
+    for copy in copies:
+        block = copy.any_of("tids", rng)
+        copy.pages[block][PAYLOAD : PAYLOAD + 4] = struct.pack("<I", 1000)
+        copy.pages.stamp(block)
+    copies.start()
+    with copies.connect() as db:
+        db.execute("SET enable_seqscan = off")
+        for copy in copies:
+            with pytest.raises(errors.IndexCorrupted) as raised:
+                db.execute(
+                    f"SELECT id FROM {copy.table} ORDER BY embedding {OPERATORS[copy.opclass]} %s",
+                    (copies.source.vector(),),
+                )
+            assert "block 1000, beyond the end of the table" in raised.value.diag.message_detail
+            assert copy.problems(db) != []
+            db.execute(f"REINDEX INDEX {copy.index}")
+            copies.answers_are_right(db, copy)
+
+
 def use(db: psycopg.Connection, copy: Copy) -> None:
     """Everything that reads an index: a wrong answer or an error, but nothing worse."""
     db.execute("SET enable_seqscan = off")
