@@ -214,7 +214,7 @@ def test_what_is_not_found_does_no_harm(
 def test_addresses_where_no_table_is(
     make_copies: Callable[[int], Copies], rng: numpy.random.Generator
 ) -> None:
-    """They are found before Postgres reads there: from version 16 on, an insert might take the buffer for its own."""
+    """They are found before Postgres reads there; in version 18 an insert may take the buffer for its own."""
     copies = make_copies(len(OPERATORS))
     for copy in copies:
         block = copy.any_of("tids", rng)
