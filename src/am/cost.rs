@@ -33,6 +33,9 @@ use super::{history, meta, options};
 use crate::pg::index::{Index, OpenIndex};
 use crate::pg::{row_address, versions};
 
+/// Values of so many bytes are not stored in the table's own pages, about (`TOAST_TUPLE_THRESHOLD`). To fetch them costs the same
+/// in whatever order, and more than the pages.
+const TOASTED: usize = 2000;
 /// Leaves that a scan visits: this to the power of the dimensions.
 const LEAVES_BASE: f64 = 1.5;
 /// Vectors of a leaf where few leaves are visited. (Where all are, their number does not matter.)
@@ -53,8 +56,10 @@ const PASS_GROWTH: f64 = 8.0;
 /// What a row costs beside its fetch, in operator calls: its place in the order and in the executor's queue.
 const OPERATORS_PER_ROW: f64 = 40.0;
 /// And the fine codes of all that the coarse codes cannot tell from it: one in few dimensions, twenty of a million in many. In operator
-/// calls for every doubling of the vectors, and the vectors and dimensions from which on they are counted and counted in full.
-const OPERATORS_PER_DOUBLING: f64 = 130.0;
+/// calls for every doubling of the vectors, which are counted from so many on, for a vector and each of its dimensions; and from
+/// how many dimensions on in full.
+const OPERATORS_PER_DOUBLING: f64 = 60.0;
+const OPERATORS_PER_DIMENSION: f64 = 0.1;
 const FEW_VECTORS: f64 = 1000.0;
 const MANY_DIMS: f64 = 32.0;
 
@@ -103,27 +108,34 @@ pub unsafe extern "C-unwind" fn estimate(
         if let Some(wanted) = wanted {
             history::plan(info.indexoid, wanted as u64);
         }
-        let (scan, share, coded_dims) = if info.hypothetical {
-            (f64::from(info.pages) * COARSE_SHARE * costs.page * PAGE_SHARE, 1.0, Some(MANY_DIMS))
+        let (scan, share, coded_dims, stored) = if info.hypothetical {
+            (f64::from(info.pages) * COARSE_SHARE * costs.page * PAGE_SHARE, 1.0, Some(MANY_DIMS), 0)
         } else {
             let open = OpenIndex::open_locked(info.indexoid);
             let meta = meta::read(open.index());
             // Of all neighbours, so many are those that meet the conditions.
             let neighbours = wanted.unwrap_or(1.0) / filtered;
             let share = if is_ordered { share_visited(open.index(), &meta, neighbours) } else { 1.0 };
-            (scan_cost(&meta, &costs), share, meta.space.dense().map(|_| f64::from(meta.dims)))
+            let coded_dims = meta.space.dense().map(|_| f64::from(meta.dims));
+            (scan_cost(&meta, &costs), share, coded_dims, value_bytes(&meta))
         };
         let blocks = match coded_dims {
             Some(_) => 1.0 - (1.0 - filtered).powi(LANES as i32),
             None => 1.0,
         };
         let pass = scan.min(table * SCAN_SHARE) * blocks.max(FILTER_SHARE);
-        let coarse_only = (coded_dims.unwrap_or(0.0) / MANY_DIMS).min(1.0);
-        let alike = (rows / FEW_VECTORS).max(1.0).log2() * coarse_only;
-        let operators = OPERATORS_PER_ROW + alike * OPERATORS_PER_DOUBLING;
+        let dims = coded_dims.unwrap_or(0.0);
+        let alike = (rows / FEW_VECTORS).max(1.0).log2() * (dims / MANY_DIMS).min(1.0);
+        let per_doubling = OPERATORS_PER_DOUBLING + OPERATORS_PER_DIMENSION * dims;
+        let operators = OPERATORS_PER_ROW + alike * per_doubling;
         let each = costs.index_tuple + operators * costs.operator;
         (*startup_cost, *total_cost) = if is_ordered {
-            (pass * wanted.map_or(1.0, passes) * share, pass * passes(rows) + rows * each)
+            let scattered = match wanted {
+                Some(wanted) if stored < TOASTED => scattered_fetches(&*root, info, &costs, wanted, rows),
+                _ => 0.0,
+            };
+            let startup = pass * wanted.map_or(1.0, passes) * share + scattered;
+            (startup, pass * passes(rows) + scattered + rows * each)
         } else {
             // Leaf by leaf: there is nothing to wait for.
             (0.0, pass + rows * each)
@@ -189,6 +201,33 @@ fn rows_wanted(root: &pg_sys::PlannerInfo, table: &pg_sys::RelOptInfo, rows: f64
     })
 }
 
+/// What it costs to fetch the first `wanted` of so many rows beyond what the planner adds: to it their pages are a share of those on
+/// which all rows are, but a few rows that lie anywhere in a table have a page each. What such a page costs is as for a bitmap
+/// (`cost_bitmap_heap_scan`).
+///
+/// # Safety
+/// The index belongs to a table that is being planned.
+unsafe fn scattered_fetches(
+    root: &pg_sys::PlannerInfo,
+    info: &pg_sys::IndexOptInfo,
+    costs: &Unit,
+    wanted: f64,
+    rows: f64,
+) -> f64 {
+    // SAFETY: as the caller promises. The call changes nothing.
+    unsafe {
+        let table = &*info.rel;
+        let fetched = |rows: f64| {
+            let root = std::ptr::from_ref(root).cast_mut();
+            pg_sys::index_pages_fetched(rows, table.pages, f64::from(info.pages), root)
+        };
+        let pages = fetched(wanted);
+        let dense = (pages / f64::from(table.pages.max(1))).min(1.0).sqrt();
+        let each = costs.random_page - (costs.random_page - costs.page) * dense;
+        (pages * each - fetched(rows) * costs.random_page * wanted / rows).max(0.0)
+    }
+}
+
 /// The share of the codes that a scan for so many rows looks at, as `kdtree.recall` is set.
 fn share_visited(index: Index, meta: &Meta, rows: f64) -> f64 {
     let recall = options::recall(index);
@@ -211,6 +250,7 @@ fn passes(rows: f64) -> f64 {
 /// The planner's cost parameters.
 struct Unit {
     page: f64,
+    random_page: f64,
     tuple: f64,
     index_tuple: f64,
     operator: f64,
@@ -226,6 +266,7 @@ impl Unit {
             pg_sys::get_tablespace_page_costs(tablespace, &mut random, &mut page);
             Unit {
                 page,
+                random_page: random,
                 tuple: pg_sys::cpu_tuple_cost,
                 index_tuple: pg_sys::cpu_index_tuple_cost,
                 operator: pg_sys::cpu_operator_cost,
