@@ -88,6 +88,9 @@ impl ScanStats {
 /// Capacity of the first pass if the caller expects no more. Small: tau gets tight, and few vectors reach the fine plane
 /// (on a million uniform vectors of 64 dimensions 850, where a capacity of 64 lets 2,500 pass).
 pub(crate) const FIRST_CAPACITY: usize = 16;
+/// Candidates beyond those that the caller says he will want: he goes on until bounds are above what he has, and for every tenth query
+/// of GloVe with ten neighbours, a fourth more would not do. Another pass costs what the first one did.
+const SPARE: usize = 8;
 /// Rows that the caller is expected to want if he does not say.
 const FIRST_WANTED: usize = 12;
 /// How many vectors an approximate pass visits at the least for every one that it may keep. Were it to keep all, the farthest of them would say
@@ -171,7 +174,7 @@ impl<S: PageRead> Search<S> {
 
     /// How many rows the caller is likely to want: a hint for the size of the first pass.
     pub fn expect(&mut self, rows: usize) {
-        self.capacity = rows.saturating_add(rows / 4).clamp(FIRST_CAPACITY, MAX_CAPACITY);
+        self.capacity = rows.saturating_add(rows / 4 + SPARE).clamp(FIRST_CAPACITY, MAX_CAPACITY);
         self.wanted = rows.clamp(1, MAX_CAPACITY);
     }
 
