@@ -21,6 +21,52 @@ DIMS = 12
 ROWS = 1200
 SMALL_DELTA = "WITH (delta_size = 64)"
 
+# The other types ------------------------------------------------------------------------------------------
+
+# Columns of the table `kinds`: the operator class of each, its operator, and how a vector becomes its value.
+KINDS = {
+    "half": ("halfvec_l2_ops", "<->", f"halfvec({DIMS})", "({}::halfvec)"),
+    "bits": ("bit_hamming_ops", "<~>", f"bit({DIMS})", f"(binary_quantize({{}})::bit({DIMS}))"),
+    "sparse": ("sparsevec_ip_ops", "<#>", f"sparsevec({DIMS})", "({}::sparsevec)"),
+}
+
+
+def create_kinds(db: psycopg.Connection) -> None:
+    columns = ", ".join(f"{name} {type}" for name, (_, _, type, _) in KINDS.items())
+    db.execute(f"CREATE TABLE kinds (id bigint PRIMARY KEY, {columns})")
+
+
+def index_kinds(db: psycopg.Connection) -> None:
+    for name, (opclass, *_) in KINDS.items():
+        db.execute(f"CREATE INDEX kinds_{name} ON kinds USING kdtree ({name} {opclass}) {SMALL_DELTA}")
+
+
+def fill_kinds(db: psycopg.Connection) -> None:
+    """The rows of `items` that are not there yet."""
+    values = ", ".join(value.format("embedding") for *_, value in KINDS.values())
+    db.execute(
+        f"INSERT INTO kinds SELECT id, {values} FROM items "
+        "WHERE NOT EXISTS (SELECT FROM kinds WHERE kinds.id = items.id)"
+    )
+
+
+def about_kinds(target: numpy.ndarray) -> list[tuple[Question, tuple[str, ...]]]:
+    """A question about each column, with the index that answers it."""
+    return [
+        (
+            Question(
+                operator,
+                value.format("%(target)s::vector"),
+                {"target": target},
+                table="kinds",
+                column=name,
+            ),
+            (f"kinds_{name}",),
+        )
+        for name, (_, operator, _, value) in KINDS.items()
+    ]
+
+
 # Dumping and restoring -------------------------------------------------------------------------------------
 
 
@@ -73,6 +119,7 @@ def questions(rng: numpy.random.Generator) -> list[tuple[Question, tuple[str, ..
         (question("<->", 20, condition="label < 3", table="other"), ("other_few",)),
         (question("<->", 40, table="parted"), tuple(f"parted_{label}_embedding_idx" for label in range(2))),
         (question("<->", table="kept"), ("kept_index",)),
+        *about_kinds(source.vector()),
     ]
 
 
@@ -108,6 +155,9 @@ def test_dump_and_restore(
             "CREATE INDEX kept_index ON kept USING kdtree (embedding)",
         ):
             db.execute(statement)
+        create_kinds(db)
+        fill_kinds(db)
+        index_kinds(db)
         asked = questions(rng)
         before = described(db), [answer(db, *question) for question in asked]
 
@@ -122,6 +172,7 @@ def test_dump_and_restore(
             items = Items(db, items.source, ROWS)
             items.copy()
             items.update_vectors()
+            fill_kinds(db)
             for question in asked:
                 answer(db, *question)
             verify(db)
@@ -184,7 +235,7 @@ def wait_for_subscriber(publisher: psycopg.Connection, subscriber: psycopg.Conne
 def test_logical_replication(make_cluster: Callable[..., Cluster], rng: numpy.random.Generator) -> None:
     """Vectors as text, later in binary, to a subscriber that has indexes of its own.
 
-    One table has a primary key; of the other the subscriber looks for rows by all of their columns, the
+    Two tables have a primary key; of another the subscriber looks for rows by all of their columns, the
     vector among them.
     """
     source = Source(rng, DIMS, clustered, zeros=0.01, nulls=0.01)
@@ -198,14 +249,17 @@ def test_logical_replication(make_cluster: Callable[..., Cluster], rng: numpy.ra
             items.create()
             connection.execute("CREATE TABLE keyless (id int, embedding vector)")
             connection.execute("ALTER TABLE keyless REPLICA IDENTITY FULL")
+            create_kinds(connection)
+            index_kinds(connection)
         items = Items(near, source, 200)
         items.copy()
         near.execute("INSERT INTO keyless SELECT id, embedding FROM items")
+        fill_kinds(near)
         near.execute("CREATE INDEX near_index ON items USING kdtree (embedding)")
         far.execute(f"CREATE INDEX far_index ON items USING kdtree (embedding) {SMALL_DELTA}")
         far.execute("CREATE INDEX far_cosine ON items USING kdtree (embedding vector_cosine_ops)")
         far.execute(f"CREATE INDEX far_keyless ON keyless USING kdtree ((embedding::vector({DIMS})))")
-        near.execute("CREATE PUBLICATION items_publication FOR TABLE items, keyless")
+        near.execute("CREATE PUBLICATION items_publication FOR TABLE items, keyless, kinds")
         far.execute(
             f"CREATE SUBSCRIPTION items_subscription CONNECTION '{publisher.conninfo('replicated')}' "
             "PUBLICATION items_publication"
@@ -219,6 +273,12 @@ def test_logical_replication(make_cluster: Callable[..., Cluster], rng: numpy.ra
                 label = int(rng.integers(LABELS))
                 near.execute("UPDATE keyless SET id = -id WHERE mod(id, 10) = %s", (label,))
                 near.execute("DELETE FROM keyless WHERE mod(id, 20) = %s", (label,))
+                near.execute("DELETE FROM kinds WHERE mod(id, 10) = %s", (label,))
+                near.execute(
+                    "UPDATE kinds SET half = half + half, bits = ~bits, sparse = half::vector::sparsevec "
+                    "WHERE mod(id, 3) = 0"
+                )
+                fill_kinds(near)
                 wait_for_subscriber(near, far)
                 far.execute("VACUUM items")
                 same_answers(near, far, source)
@@ -239,8 +299,13 @@ def same_answers(near: psycopg.Connection, far: psycopg.Connection, source: Sour
         Question("<->", parameters=target, table="keyless", column=f"(embedding::vector({DIMS}))"),
         "far_keyless",
     )
-    rows = "SELECT id, embedding::text FROM keyless ORDER BY 1, 2"
-    assert far.execute(rows).fetchall() == near.execute(rows).fetchall()
+    for rows in (
+        "SELECT id, embedding::text FROM keyless ORDER BY 1, 2",
+        "SELECT id, half::text, bits::text, sparse::text FROM kinds ORDER BY id",
+    ):
+        assert far.execute(rows).fetchall() == near.execute(rows).fetchall()
+    for question, indexes in about_kinds(source.vector()):
+        assert answer(far, question, indexes) == answer(near, question, indexes)
     verify(near)
     verify(far)
 
