@@ -3,7 +3,6 @@
 As in test_oracle.py, what an index gives is compared with what the table gives. Values are sent as texts.
 """
 
-import contextlib
 import random
 import re
 import threading
@@ -15,19 +14,12 @@ import pytest
 from numpy.random import Generator
 from psycopg import errors
 
+from cases import Case, Way, two_sessions
 from changes import LABELS, Items
 from conftest import create_database
 from oracle import (
-    SEQUENTIALLY,
-    THROUGH_INDEX,
     Question,
-    apply,
     compare,
-    compare_cursor,
-    compare_lateral,
-    compare_prepared,
-    compare_size,
-    plan_of,
     verify,
 )
 from pages import CHECKED_FROM, PAGE, PAYLOAD, Pages
@@ -131,54 +123,20 @@ def random_source(rng: Generator, opclass: str) -> PackedSource:
     return PackedSource(rng, "sparsevec", int(rng.choice(DIMS)), nulls)
 
 
-class Case:
-    """One table with its index and its two sessions."""
+class PackedCase(Case):
+    """One with bit strings or sparse vectors."""
+
+    changes = CHANGES
+    questions = QUESTIONS
 
     def __init__(self, number: int, rng: Generator, sessions: list[psycopg.Connection]):
-        self.opclass = list(OPERATORS)[number % len(OPERATORS)]
-        self.rng = rng
-        self.source = random_source(rng, self.opclass)
-        self.sessions = sessions
-        batch = 60 if self.source.dims == 5000 else 400
-        self.items = PackedItems(sessions[0], self.source, batch)
-        self.steps = self.items.history
+        opclass = list(OPERATORS)[number % len(OPERATORS)]
+        source = random_source(rng, opclass)
+        batch = 60 if source.dims == 5000 else 400
+        super().__init__(opclass, OPERATORS[opclass], PackedItems(sessions[0], source, batch), sessions)
 
-    @property
-    def operator(self) -> str:
-        return OPERATORS[self.opclass]
-
-    def session(self) -> psycopg.Connection:
-        return self.sessions[self.rng.integers(len(self.sessions))]
-
-    def run(self) -> None:
-        try:
-            self.change_and_ask()
-        except BaseException:
-            print(f"{self.opclass}, {self.source}: {', '.join(self.steps)}")
-            raise
-
-    def change_and_ask(self) -> None:
-        self.items.create(typmod=self.rng.random() < 0.5, unlogged=self.rng.random() < 0.1)
-        create_index_after = self.rng.integers(4)
-        for step in range(CHANGES):
-            if step == create_index_after:
-                self.create_index()
-            self.items.connection = self.session()
-            if step == 0:
-                self.items.copy()
-            self.items.change()
-            if step >= create_index_after:
-                for _ in range(QUESTIONS):
-                    self.ask()
-        compare_size(self.session(), "items_index")
-
-    def create_index(self) -> None:
-        columns = f"embedding {self.opclass}" + self.rng.choice(["", ", label"])
-        self.steps.append(f"CREATE INDEX ({columns})")
-        self.session().execute(
-            f"CREATE INDEX items_index ON items USING kdtree ({columns}) "
-            f"WITH (delta_size = {self.rng.choice([64, 128, 1024])})"
-        )
+    def columns(self) -> str:
+        return super().columns() + self.rng.choice(["", ", label"])
 
     def target(self) -> str:
         if self.rng.random() < 0.8:
@@ -204,66 +162,29 @@ class Case:
         }
         return Question(**{**values, **changes})
 
-    def ask(self) -> None:
-        session = self.session()
-        kinds = [
-            self.ask_plainly,
-            self.ask_prepared,
-            self.ask_with_cursor,
-            self.ask_for_stored,
-            self.ask_lateral,
-            self.ask_for_other_dims,
-        ]
-        kind = kinds[self.rng.choice(len(kinds), p=[0.4, 0.15, 0.15, 0.1, 0.1, 0.1])]
-        self.steps.append(kind.__name__)
-        kind(session)
+    def ways(self) -> dict[Way, float]:
+        return {
+            self.ask_plainly: 8,
+            self.ask_prepared: 2,
+            self.ask_for_null: 1,
+            self.ask_with_cursor: 3,
+            self.ask_for_stored: 2,
+            self.ask_lateral: 2,
+            self.ask_for_other_dims: 2,
+        }
 
-    def ask_plainly(self, session: psycopg.Connection) -> None:
-        compare(session, self.question(), "items_index")
-
-    def ask_prepared(self, session: psycopg.Connection) -> None:
-        target = None if self.rng.random() < 0.3 else self.target()
-        compare_prepared(session, self.question(parameters={"target": target}), "items_index")
-
-    def ask_with_cursor(self, session: psycopg.Connection) -> None:
-        steps = [1, *self.rng.integers(1, 200, self.rng.integers(0, 8)).tolist()]
-        compare_cursor(session, self.question(offset=0), steps, "items_index")
-
-    def ask_for_stored(self, session: psycopg.Connection) -> None:
-        target = f"(SELECT embedding FROM items WHERE id = {self.items.some_id()})"
-        compare(session, self.question(target=target, parameters={}), "items_index")
-
-    def ask_lateral(self, session: psycopg.Connection) -> None:
-        outer = f"SELECT id, embedding FROM items WHERE id >= {self.items.some_id()} ORDER BY id LIMIT 5"
-        operator = self.operator.replace("%%", "%")
-        compare_lateral(session, operator, outer, int(self.rng.choice([1, 10, 300])), "items_index")
-
-    def ask_for_other_dims(self, session: psycopg.Connection) -> None:
-        """Refused in the same words, with and without the index."""
-        if not session.execute("SELECT count(embedding) FROM items").fetchone()[0]:
-            return
-        other = PackedSource(self.rng, self.source.type, self.source.dims - 1 or 2)
-        question = self.question(parameters={"target": other.vector()}, condition="true", limit=1)
-        messages = []
-        for settings in (SEQUENTIALLY, THROUGH_INDEX):
-            apply(session, settings)
-            plan = plan_of(session, question.text(), question.parameters)
-            uses_index = any(node.get("Index Name") == "items_index" for node in plan)
-            assert uses_index == (settings is THROUGH_INDEX)
-            with pytest.raises(psycopg.errors.DataException) as refused:
-                session.execute(question.text(), question.parameters)
-            messages.append((refused.value.sqlstate, refused.value.diag.message_primary))
-        assert messages[0] == messages[1]
+    def other_dims(self) -> str:
+        return PackedSource(self.rng, self.source.type, self.source.dims - 1 or 2).vector()
 
 
 @pytest.fixture
 def sessions(cluster: Cluster, dbname: str) -> Iterator[list[psycopg.Connection]]:
-    with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(cluster.connect(dbname)) for _ in range(2)]
+    with two_sessions(cluster, dbname) as sessions:
+        yield sessions
 
 
 def test_index_agrees_with_table(case: int, rng: Generator, sessions: list[psycopg.Connection]) -> None:
-    Case(case, rng, sessions).run()
+    PackedCase(case, rng, sessions).run()
 
 
 # What must survive ------------------------------------------------------------------------------------------

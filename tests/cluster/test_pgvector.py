@@ -17,7 +17,7 @@ from conftest import FAST, LOG_DIR, create_database, remove_remains
 from load import running, writer
 from oracle import Question, compare, verify
 from pgcluster import Cluster
-from test_oracle import SIZES, Case
+from test_oracle import SIZES, VectorCase
 from vectors import Source, clustered
 
 # What every pgvector has types and operators for.
@@ -47,7 +47,7 @@ def test_index_agrees_with_table(case: int, pgvector_cluster: Cluster, rng: nump
         served = "SELECT opcname FROM pg_opclass JOIN pg_am a ON a.oid = opcmethod WHERE amname = 'kdtree'"
         found = {opclass for (opclass,) in one.execute(served)}
         assert set(OPCLASSES) <= found
-        Case(case, rng, [one, other], OPCLASSES).run()
+        VectorCase(case, rng, [one, other], OPCLASSES).run()
 
 
 def test_pgvector_index_beside_ours(pgvector_cluster: Cluster, rng: numpy.random.Generator) -> None:

@@ -16,7 +16,7 @@ from changes import Items
 from conftest import create_database
 from oracle import Question, compare
 from pgcluster import Cluster
-from test_oracle import SIZES, Case
+from test_oracle import SIZES, VectorCase
 from vectors import Source
 
 SETTINGS = {
@@ -32,7 +32,7 @@ SETTINGS = {
 LOAD = "SELECT '[1]'::vector"
 
 
-class NamedCase(Case):
+class NamedCase(VectorCase):
     """As a case of test_oracle.py, under one of pgvector's names."""
 
     def create_index(self) -> None:
