@@ -25,6 +25,7 @@ from oracle import (
     compare,
     compare_cursor,
     compare_size,
+    is_proven_empty,
     ordered_scans,
     plan_of,
     planned,
@@ -251,8 +252,10 @@ class Case:
         question = self.question(self.conditions(lists=False))
         compare(session, question, "items_index")
         with planned(session, THROUGH_INDEX):
-            (scan,) = ordered_scans(plan_of(session, question.text(), question.parameters))
-        assert "Index Cond" in scan and "Filter" not in scan, scan
+            plan = plan_of(session, question.text(), question.parameters)
+        if not is_proven_empty(plan):
+            (scan,) = ordered_scans(plan)
+            assert "Index Cond" in scan and "Filter" not in scan, scan
 
     def ask_with_lists(self, session: psycopg.Connection) -> None:
         compare(session, self.question(self.conditions(lists=True)), "items_index")
@@ -305,7 +308,8 @@ class Case:
         for method in ("enable_indexscan", "enable_bitmapscan"):
             with planned(session, {**off, method: "on", "enable_sort": "on"}):
                 plan = plan_of(session, text, parameters)
-                assert "items_index" in {node.get("Index Name") for node in plan}, plan
+                used = {node.get("Index Name") for node in plan}
+                assert "items_index" in used or is_proven_empty(plan), plan
                 assert session.execute(text, parameters).fetchall() == expected, (method, text, parameters)
 
 
