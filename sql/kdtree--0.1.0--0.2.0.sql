@@ -491,5 +491,106 @@ BEGIN
         FUNCTION 1 (sparsevec, sparsevec) kdtree_metric_sparse_l1();
     COMMENT ON OPERATOR CLASS sparsevec_l1_ops USING kdtree IS 'ORDER BY taxicab distance';
     COMMENT ON OPERATOR FAMILY sparsevec_l1_ops USING kdtree IS 'ORDER BY taxicab distance';
+
+    -- Everything within a distance of one of these. (As "bit" the type of a column has any length, as bit that of one bit.)
+
+    CREATE TYPE bit_range AS (center "bit", radius float8);
+    COMMENT ON TYPE bit_range IS 'all bit strings within a distance of one';
+    CREATE TYPE sparsevec_range AS (center sparsevec, radius float8);
+    COMMENT ON TYPE sparsevec_range IS 'all vectors within a distance of one';
+
+    CREATE FUNCTION hamming_within_support(internal) RETURNS internal
+        AS 'MODULE_PATHNAME', 'hamming_within_support_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION hamming_within_support(internal) IS 'planner support for hamming_within';
+
+    CREATE FUNCTION jaccard_within_support(internal) RETURNS internal
+        AS 'MODULE_PATHNAME', 'jaccard_within_support_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION jaccard_within_support(internal) IS 'planner support for jaccard_within';
+
+    CREATE FUNCTION hamming_within(bit, bit, radius float8) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'hamming_within_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+        SUPPORT hamming_within_support;
+    COMMENT ON FUNCTION hamming_within(bit, bit, float8)
+        IS 'whether the Hamming distance <~> is at most the radius';
+
+    CREATE FUNCTION jaccard_within(bit, bit, radius float8) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'jaccard_within_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+        SUPPORT jaccard_within_support;
+    COMMENT ON FUNCTION jaccard_within(bit, bit, float8)
+        IS 'whether the Jaccard distance <%> is at most the radius';
+
+    CREATE FUNCTION l2_within(sparsevec, sparsevec, radius float8) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'sparsevec_l2_within_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+        SUPPORT l2_within_support;
+    COMMENT ON FUNCTION l2_within(sparsevec, sparsevec, float8)
+        IS 'whether the Euclidean distance <-> is at most the radius';
+
+    CREATE FUNCTION cosine_within(sparsevec, sparsevec, radius float8) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'sparsevec_cosine_within_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+        SUPPORT cosine_within_support;
+    COMMENT ON FUNCTION cosine_within(sparsevec, sparsevec, float8)
+        IS 'whether the cosine distance <=> is at most the radius';
+
+    CREATE FUNCTION negative_inner_product_within(sparsevec, sparsevec, radius float8) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'sparsevec_negative_inner_product_within_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+        SUPPORT negative_inner_product_within_support;
+    COMMENT ON FUNCTION negative_inner_product_within(sparsevec, sparsevec, float8)
+        IS 'whether the negative inner product <#> is at most the radius';
+
+    CREATE FUNCTION l1_within(sparsevec, sparsevec, radius float8) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'sparsevec_l1_within_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+        SUPPORT l1_within_support;
+    COMMENT ON FUNCTION l1_within(sparsevec, sparsevec, float8)
+        IS 'whether the taxicab distance <+> is at most the radius';
+
+    CREATE FUNCTION hamming_within_range(bit, bit_range) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'hamming_within_range_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION hamming_within_range(bit, bit_range) IS 'implementation of <<~> operator';
+
+    CREATE FUNCTION jaccard_within_range(bit, bit_range) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'jaccard_within_range_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION jaccard_within_range(bit, bit_range) IS 'implementation of <<%> operator';
+
+    CREATE FUNCTION l2_within_range(sparsevec, sparsevec_range) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'sparsevec_l2_within_range_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION l2_within_range(sparsevec, sparsevec_range) IS 'implementation of <<-> operator';
+
+    CREATE FUNCTION cosine_within_range(sparsevec, sparsevec_range) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'sparsevec_cosine_within_range_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION cosine_within_range(sparsevec, sparsevec_range) IS 'implementation of <<=> operator';
+
+    CREATE FUNCTION negative_inner_product_within_range(sparsevec, sparsevec_range) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'sparsevec_negative_inner_product_within_range_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION negative_inner_product_within_range(sparsevec, sparsevec_range) IS 'implementation of <<#> operator';
+
+    CREATE FUNCTION l1_within_range(sparsevec, sparsevec_range) RETURNS boolean
+        AS 'MODULE_PATHNAME', 'sparsevec_l1_within_range_wrapper' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    COMMENT ON FUNCTION l1_within_range(sparsevec, sparsevec_range) IS 'implementation of <<+> operator';
+
+    CREATE OPERATOR <<~> (LEFTARG = bit, RIGHTARG = bit_range,
+        FUNCTION = hamming_within_range, RESTRICT = areasel, JOIN = areajoinsel);
+    COMMENT ON OPERATOR <<~> (bit, bit_range) IS 'hamming_within, as a condition of an index';
+    CREATE OPERATOR <<%> (LEFTARG = bit, RIGHTARG = bit_range,
+        FUNCTION = jaccard_within_range, RESTRICT = areasel, JOIN = areajoinsel);
+    COMMENT ON OPERATOR <<%> (bit, bit_range) IS 'jaccard_within, as a condition of an index';
+    CREATE OPERATOR <<-> (LEFTARG = sparsevec, RIGHTARG = sparsevec_range,
+        FUNCTION = l2_within_range, RESTRICT = areasel, JOIN = areajoinsel);
+    COMMENT ON OPERATOR <<-> (sparsevec, sparsevec_range) IS 'l2_within, as a condition of an index';
+    CREATE OPERATOR <<=> (LEFTARG = sparsevec, RIGHTARG = sparsevec_range,
+        FUNCTION = cosine_within_range, RESTRICT = areasel, JOIN = areajoinsel);
+    COMMENT ON OPERATOR <<=> (sparsevec, sparsevec_range) IS 'cosine_within, as a condition of an index';
+    CREATE OPERATOR <<#> (LEFTARG = sparsevec, RIGHTARG = sparsevec_range,
+        FUNCTION = negative_inner_product_within_range, RESTRICT = areasel, JOIN = areajoinsel);
+    COMMENT ON OPERATOR <<#> (sparsevec, sparsevec_range) IS 'negative_inner_product_within, as a condition of an index';
+    CREATE OPERATOR <<+> (LEFTARG = sparsevec, RIGHTARG = sparsevec_range,
+        FUNCTION = l1_within_range, RESTRICT = areasel, JOIN = areajoinsel);
+    COMMENT ON OPERATOR <<+> (sparsevec, sparsevec_range) IS 'l1_within, as a condition of an index';
+
+    ALTER OPERATOR FAMILY bit_hamming_ops USING kdtree ADD OPERATOR 11 <<~> (bit, bit_range);
+    ALTER OPERATOR FAMILY bit_jaccard_ops USING kdtree ADD OPERATOR 12 <<%> (bit, bit_range);
+    ALTER OPERATOR FAMILY sparsevec_l2_ops USING kdtree ADD OPERATOR 2 <<-> (sparsevec, sparsevec_range);
+    ALTER OPERATOR FAMILY sparsevec_cosine_ops USING kdtree ADD OPERATOR 3 <<=> (sparsevec, sparsevec_range);
+    ALTER OPERATOR FAMILY sparsevec_ip_ops USING kdtree ADD OPERATOR 4 <<#> (sparsevec, sparsevec_range);
+    ALTER OPERATOR FAMILY sparsevec_l1_ops USING kdtree ADD OPERATOR 10 <<+> (sparsevec, sparsevec_range);
 END
 $$;

@@ -50,7 +50,7 @@ pub use export::{decode, export, EachVector};
 pub use filter::{Filter, KeyRanges};
 pub use kernels::{instruction_sets, use_instruction_set};
 pub use metric::{prepare, Metric, Placement};
-pub use packed::{pack_bits, pack_sparse, PackedInput, PackedQuery, PackedSearch};
+pub use packed::{pack_bits, pack_sparse, PackedInput, PackedQuery, PackedSearch, PackedWithin};
 pub use query::{ExactKeys, Query};
 pub use search::{Everything, Hit, ScanStats, Search, Within};
 pub use segment::Segment;

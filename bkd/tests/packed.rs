@@ -7,8 +7,8 @@ use bkd::layout::attributes::NULL_KEY;
 use bkd::layout::{tids, PAYLOAD};
 use bkd::{
     check_segment, export, pack_bits, pack_sparse, BitMetric, Body, Directory, Everything, Extent, Filter,
-    KeyRanges, MemStore, Metric, PackedInput, PackedQuery, PackedSearch, Packing, Placement, Progress,
-    RowCheck, Segment, Space, Tid,
+    KeyRanges, MemStore, Metric, PackedInput, PackedQuery, PackedSearch, PackedWithin, Packing, Placement,
+    Progress, RowCheck, Segment, Space, Tid,
 };
 use proptest::prelude::*;
 
@@ -148,8 +148,8 @@ impl Index {
         &self.keys[row * COLUMNS..][..COLUMNS]
     }
 
-    /// Rows and bounds in the order in which a search hands them over.
-    fn search(&self, query: &Value, filter: &Filter, expected: Option<usize>) -> Option<Vec<(usize, f64)>> {
+    /// A query, and the keys of the rows of the delta that meet a filter.
+    fn prepare(&self, query: &Value, filter: &Filter) -> Option<(PackedQuery, Vec<(f32, Tid)>)> {
         let (placement, body) = query.pack(self.packing);
         if placement != Placement::Ranked {
             return None;
@@ -158,9 +158,24 @@ impl Index {
         let rows = self.delta.iter().filter(|&&row| filter.is_met_by(self.keys(row)));
         let delta =
             rows.map(|&row| (query.key(&self.values[row].pack(self.packing).1).unwrap(), tid(row))).collect();
+        Some((query, delta))
+    }
+
+    /// Rows and bounds in the order in which a search hands them over, up to a radius if there is one.
+    fn search(
+        &self,
+        query: &Value,
+        filter: &Filter,
+        expected: Option<usize>,
+        radius: Option<f64>,
+    ) -> Option<Vec<(usize, f64)>> {
+        let (query, delta) = self.prepare(query, filter)?;
         let mut search = PackedSearch::new(query, filter.clone(), self.readers(), delta);
         if let Some(rows) = expected {
             search.expect(rows);
+        }
+        if let Some(radius) = radius {
+            search.stop_after(radius);
         }
         let mut found = Vec::new();
         while let Some(hit) = search.next(&mut || ()).unwrap() {
@@ -171,7 +186,7 @@ impl Index {
 
     /// All rows come, once, in the order of bounds that are below what the operator returns but close.
     fn check_search(&self, query: &Value, filter: &Filter, expected: Option<usize>) {
-        let Some(found) = self.search(query, filter, expected) else { return };
+        let Some(found) = self.search(query, filter, expected, None) else { return };
         let mut rows: Vec<usize> = found.iter().map(|hit| hit.0).collect();
         rows.sort_unstable();
         let wanted: Vec<usize> =
@@ -187,6 +202,46 @@ impl Index {
                     Packing::Bits(BitMetric::Jaccard) => assert!(bound > distance - 1e-7),
                     Packing::Sparse(_) => {}
                 }
+            }
+        }
+    }
+
+    /// Whatever way the operator adds up, no row within a radius is left out, in order or without; and none comes that is
+    /// clearly beyond. Radii are distances of rows, and what is just below.
+    fn check_within(&self, query: &Value, filter: &Filter, at: usize) {
+        let Some(all) = self.search(query, filter, None, None) else { return };
+        let Some(row) = all.get(at % all.len().max(1)).map(|hit| hit.0) else { return };
+        let distance = operator(self.packing, &self.values[row], query, false);
+        for radius in [distance, distance.next_down(), -distance, f64::MAX, f64::NEG_INFINITY] {
+            let ordered = self.search(query, filter, None, Some(radius)).expect("as before");
+            let expected: Vec<_> = all.iter().copied().filter(|hit| hit.1 <= radius).collect();
+            assert_eq!(ordered, expected, "up to {radius}");
+            let (asked, delta) = self.prepare(query, filter).expect("as before");
+            let limit = PackedQuery::largest_key(radius);
+            let mut rows: Vec<usize> =
+                delta.iter().filter(|(key, _)| *key <= limit).map(|(_, tid)| self::row(*tid)).collect();
+            let mut within =
+                PackedWithin::new(asked, filter.clone(), self.readers(), delta.len() as u64, radius);
+            while let Some(tid) = within.next(&mut || ()).unwrap() {
+                rows.push(self::row(tid));
+            }
+            rows.sort_unstable();
+            let is_near = |backwards| {
+                move |row: &usize| operator(self.packing, &self.values[*row], query, backwards) <= radius
+            };
+            for backwards in [false, true] {
+                let mut near = (0..self.values.len())
+                    .filter(|&row| filter.is_met_by(self.keys(row)))
+                    .filter(is_near(backwards));
+                assert!(
+                    near.all(|row| rows.binary_search(&row).is_ok()),
+                    "a row within {radius} is left out"
+                );
+            }
+            // A search raises a key to its leaf's bound, so it may find a little less.
+            assert!(expected.iter().all(|hit| rows.binary_search(&hit.0).is_ok()));
+            if matches!(self.packing, Packing::Bits(BitMetric::Hamming)) {
+                assert_eq!(rows.len(), expected.len());
             }
         }
     }
@@ -254,7 +309,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn searches_are_exact((packing, dims, mut rows, queries) in tables(), copies in 0usize..4, expected in 0usize..500) {
+    fn searches_are_exact((packing, dims, mut rows, queries) in tables(), copies in 0usize..4, expected in 0usize..500, within in 0usize..600) {
         let some: Vec<Value> = rows.iter().take(40).cloned().collect();
         for _ in 0..copies {
             rows.extend_from_slice(&some);
@@ -268,6 +323,9 @@ proptest! {
             for expected in [None, Some(expected)] {
                 index.check_search(query, &Filter::new(), expected);
                 index.check_search(query, &filter, expected);
+            }
+            for filter in [&Filter::new(), &filter] {
+                index.check_within(query, filter, within);
             }
         }
     }

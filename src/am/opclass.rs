@@ -25,7 +25,7 @@ pub const LAST_PROC: u16 = TYPE_PROC;
 /// Number of the distance operator, for ORDER BY.
 pub const DISTANCE_STRATEGY: u16 = 1;
 /// The largest number of an operator.
-pub const LAST_STRATEGY: u16 = within_strategy(Metric::L1);
+pub const LAST_STRATEGY: u16 = within_strategy(Space::Packed(Packing::Bits(BitMetric::Jaccard)));
 
 /// What operators on attributes ask; their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,13 +50,17 @@ impl Comparison {
 
 /// Number of the operator that searches for all within a distance. Each metric has its own, so that an operator
 /// family cannot be taken for another's.
-pub const fn within_strategy(metric: Metric) -> u16 {
-    match metric {
-        Metric::L2 => 2,
-        Metric::Cosine => 3,
-        Metric::InnerProduct => 4,
-        // 5 to 9 are those on attributes.
-        Metric::L1 => 10,
+pub const fn within_strategy(space: Space) -> u16 {
+    match space {
+        Space::Dense(metric) | Space::Packed(Packing::Sparse(metric)) => match metric {
+            Metric::L2 => 2,
+            Metric::Cosine => 3,
+            Metric::InnerProduct => 4,
+            // 5 to 9 are those on attributes.
+            Metric::L1 => 10,
+        },
+        Space::Packed(Packing::Bits(BitMetric::Hamming)) => 11,
+        Space::Packed(Packing::Bits(BitMetric::Jaccard)) => 12,
     }
 }
 

@@ -147,10 +147,7 @@ impl OpClass {
         for operator in &operators {
             let name = operator_name(operator.amopopr);
             let orders = operator.amopstrategy == DISTANCE_STRATEGY as i16;
-            let searches = match space {
-                Some(Space::Dense(metric)) => operator.amopstrategy == within_strategy(metric) as i16,
-                Some(Space::Packed(_)) | None => false,
-            };
+            let searches = space.is_some_and(|space| operator.amopstrategy == within_strategy(space) as i16);
             if !orders && !searches {
                 problems.push(format!(
                     "contains operator {name} with invalid strategy number {}",

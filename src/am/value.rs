@@ -122,7 +122,7 @@ impl<'a> Value<'a> {
 }
 
 /// What is stored of a value.
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 pub struct Prepared {
     vector: Vec<f32>,
     packed: Vec<u8>,

@@ -4,10 +4,8 @@
 //! The operator class says which type it is for ([`super::opclass`]); from then on the metapage does.
 
 use bkd::{Error, Packing, Space};
-use pgrx::pg_sys;
 use vector_format::f16;
 
-use super::within::Range;
 use crate::types::dense::Element;
 
 /// A type of vectors, or bit strings. The number is its code in the metapage and in the operator classes of the SQL script.
@@ -61,21 +59,6 @@ impl VectorType {
             VectorType::Halfvec => f16::TYPE_NAME,
             VectorType::Bit => "bit",
             VectorType::Sparsevec => "sparsevec",
-        }
-    }
-
-    /// Center and radius of a value of the type of ranges that belongs to this type; `None` if one of them is NULL.
-    ///
-    /// # Safety
-    /// The datum is such a value, not NULL.
-    pub unsafe fn range(self, datum: pg_sys::Datum) -> Option<(Vec<f32>, f64)> {
-        // SAFETY: as the caller promises.
-        unsafe {
-            match self {
-                VectorType::Vector => Range::<f32>::from_datum(datum).map(Range::into_numbers),
-                VectorType::Halfvec => Range::<f16>::from_datum(datum).map(Range::into_numbers),
-                VectorType::Bit | VectorType::Sparsevec => unreachable!("there are no ranges of these"),
-            }
         }
     }
 }

@@ -7,118 +7,111 @@
 //!
 //! The operator's function compares as the SQL expression does: NaN is the largest number.
 
-use bkd::Metric;
+use bkd::{BitMetric, Metric, Packing, Space};
 use pgrx::datum::FromDatum;
 use pgrx::prelude::*;
 use pgrx::{pg_sys, AnyElement, Internal, PgBox};
-use vector_format::f16;
 
 use super::opclass::{family_operators, within_strategy};
-use crate::types::dense::casts::to_numbers;
-use crate::types::dense::distance::{cosine, l1, l2, negative_inner_product};
-use crate::types::dense::{check_same_dims, DenseRef, Element};
-use crate::types::halfvec::HalfvecArg;
-use crate::types::vector::VectorArg;
+use crate::types::bit::{distance as bits, BitsArg, BitsRef};
+use crate::types::dense::{distance as dense, DenseRef, Element};
+use crate::types::halfvec::{HalfvecArg, HalfvecRef};
+use crate::types::sparsevec::{distance as sparse, SparseArg, SparseRef};
+use crate::types::vector::{VectorArg, VectorRef};
 
 /// The share of a table that is taken to be within a radius: what Postgres assumes of ranges of which it knows nothing
 /// (`DEFAULT_RANGE_INEQ_SEL`).
 const SELECTIVITY: f64 = 0.005;
 
-/// Defines the SQL function and the function of the operator for a type and a metric.
+/// Defines the SQL function and the function of the operator for a type and a distance.
 macro_rules! within_functions {
-    ($($metric:expr, $argument:ident, $element:ty: $within:ident $within_range:ident)*) => {$(
+    ($($value:ident, $argument:ident, $distance:expr => $within:ident $within_range:ident)*) => {$(
         #[pg_extern(sql = false)]
         fn $within(a: $argument<'_>, b: $argument<'_>, radius: f64) -> bool {
-            is_within($metric, &a.get(), &b.get(), radius)
+            is_within($distance(&a.get(), &b.get()), radius)
         }
 
         #[pg_extern(sql = false)]
         fn $within_range(a: $argument<'_>, range: AnyElement) -> Option<bool> {
             // SAFETY: the SQL declaration says that it is a range of this type.
-            let range = unsafe { Range::<$element>::from_datum(range.datum()) }?;
-            Some(is_within($metric, &a.get(), &range.center, range.radius))
+            let (center, radius) = unsafe {
+                let (center, radius) = range_parts(range.datum())?;
+                ($value::from_datum(center), radius)
+            };
+            Some(is_within($distance(&a.get(), &center), radius))
         }
     )*};
 }
 
 within_functions! {
-    Metric::L2, VectorArg, f32: l2_within l2_within_range
-    Metric::Cosine, VectorArg, f32: cosine_within cosine_within_range
-    Metric::InnerProduct, VectorArg, f32: negative_inner_product_within negative_inner_product_within_range
-    Metric::L1, VectorArg, f32: l1_within l1_within_range
-    Metric::L2, HalfvecArg, f16: halfvec_l2_within halfvec_l2_within_range
-    Metric::Cosine, HalfvecArg, f16: halfvec_cosine_within halfvec_cosine_within_range
-    Metric::InnerProduct, HalfvecArg, f16: halfvec_negative_inner_product_within halfvec_negative_inner_product_within_range
-    Metric::L1, HalfvecArg, f16: halfvec_l1_within halfvec_l1_within_range
+    VectorRef, VectorArg, dense(dense::l2) => l2_within l2_within_range
+    VectorRef, VectorArg, dense(dense::cosine) => cosine_within cosine_within_range
+    VectorRef, VectorArg, dense(dense::negative_inner_product)
+        => negative_inner_product_within negative_inner_product_within_range
+    VectorRef, VectorArg, dense(dense::l1) => l1_within l1_within_range
+    HalfvecRef, HalfvecArg, dense(dense::l2) => halfvec_l2_within halfvec_l2_within_range
+    HalfvecRef, HalfvecArg, dense(dense::cosine) => halfvec_cosine_within halfvec_cosine_within_range
+    HalfvecRef, HalfvecArg, dense(dense::negative_inner_product)
+        => halfvec_negative_inner_product_within halfvec_negative_inner_product_within_range
+    HalfvecRef, HalfvecArg, dense(dense::l1) => halfvec_l1_within halfvec_l1_within_range
+    SparseRef, SparseArg, sparse::l2 => sparsevec_l2_within sparsevec_l2_within_range
+    SparseRef, SparseArg, sparse::cosine => sparsevec_cosine_within sparsevec_cosine_within_range
+    SparseRef, SparseArg, sparse::negative_inner_product
+        => sparsevec_negative_inner_product_within sparsevec_negative_inner_product_within_range
+    SparseRef, SparseArg, sparse::l1 => sparsevec_l1_within sparsevec_l1_within_range
+    BitsRef, BitsArg, bits::hamming => hamming_within hamming_within_range
+    BitsRef, BitsArg, bits::jaccard => jaccard_within jaccard_within_range
 }
 
-fn is_within<E: Element>(metric: Metric, a: &DenseRef<'_, E>, b: &DenseRef<'_, E>, radius: f64) -> bool {
-    check_same_dims(a, b);
-    let distance = match metric {
-        Metric::L2 => l2,
-        Metric::Cosine => cosine,
-        Metric::InnerProduct => negative_inner_product,
-        Metric::L1 => l1,
-    };
-    radius.is_nan() || distance(a.as_slice(), b.as_slice()) <= radius
+/// A distance of dense vectors that have the same dimensions, or else an error.
+fn dense<E: Element>(distance: fn(&[E], &[E]) -> f64) -> impl Fn(&DenseRef<E>, &DenseRef<E>) -> f64 {
+    move |a, b| dense::of_elements(a, b, distance)
 }
 
-/// A value of the composite type `vector_range` or `halfvec_range`, neither part of which is NULL.
-pub struct Range<'a, E> {
-    center: DenseRef<'a, E>,
-    radius: f64,
+fn is_within(distance: f64, radius: f64) -> bool {
+    radius.is_nan() || distance <= radius
 }
 
-impl<E: Element> Range<'_, E> {
-    /// `None` if a part is NULL.
-    ///
-    /// # Safety
-    /// The datum is such a value of these elements, not NULL, and outlives the result.
-    pub unsafe fn from_datum(datum: pg_sys::Datum) -> Option<Self> {
-        // SAFETY: as the caller promises; the type's parts are a vector and a float8.
-        unsafe {
-            let record = pg_sys::pg_detoast_datum(datum.cast_mut_ptr()).cast::<pg_sys::HeapTupleHeaderData>();
-            let part = |number| {
-                let mut is_null = false;
-                let value = pg_sys::GetAttributeByNum(record, number, &mut is_null);
-                (!is_null).then_some(value)
-            };
-            let (center, radius) = (part(1)?, part(2)?);
-            let radius = f64::from_datum(radius, false)?;
-            Some(Range { center: DenseRef::from_datum(center), radius })
+/// Center and radius of a value of one of the composite types `vector_range`, `bit_range` and so on; `None` if one of them is NULL.
+///
+/// # Safety
+/// The datum is such a value, not NULL. The center outlives neither it nor the current memory context.
+pub unsafe fn range_parts(range: pg_sys::Datum) -> Option<(pg_sys::Datum, f64)> {
+    // SAFETY: as the caller promises; the type's parts are a value to measure from and a float8.
+    unsafe {
+        let record = pg_sys::pg_detoast_datum(range.cast_mut_ptr()).cast::<pg_sys::HeapTupleHeaderData>();
+        let part = |number| {
+            let mut is_null = false;
+            let value = pg_sys::GetAttributeByNum(record, number, &mut is_null);
+            (!is_null).then_some(value)
+        };
+        let (center, radius) = (part(1)?, part(2)?);
+        Some((center, f64::from_datum(radius, false)?))
+    }
+}
+
+/// Defines the support function of the functions for a metric. Those of `sparsevec` share the ones of dense vectors, as their operators
+/// have the same numbers.
+macro_rules! support_functions {
+    ($($name:ident: $space:expr,)*) => {$(
+        #[pg_extern(sql = false)]
+        fn $name(request: Internal) -> Internal {
+            support(within_strategy($space), request)
         }
-    }
-
-    /// Center and radius as the engine wants them.
-    pub fn into_numbers(self) -> (Vec<f32>, f64) {
-        let numbers = to_numbers(self.center.as_slice());
-        self.center.release();
-        (numbers, self.radius)
-    }
+    )*};
 }
 
-#[pg_extern(sql = false)]
-fn l2_within_support(request: Internal) -> Internal {
-    support(Metric::L2, request)
+support_functions! {
+    l2_within_support: Space::Dense(Metric::L2),
+    cosine_within_support: Space::Dense(Metric::Cosine),
+    negative_inner_product_within_support: Space::Dense(Metric::InnerProduct),
+    l1_within_support: Space::Dense(Metric::L1),
+    hamming_within_support: Space::Packed(Packing::Bits(BitMetric::Hamming)),
+    jaccard_within_support: Space::Packed(Packing::Bits(BitMetric::Jaccard)),
 }
 
-#[pg_extern(sql = false)]
-fn cosine_within_support(request: Internal) -> Internal {
-    support(Metric::Cosine, request)
-}
-
-#[pg_extern(sql = false)]
-fn negative_inner_product_within_support(request: Internal) -> Internal {
-    support(Metric::InnerProduct, request)
-}
-
-#[pg_extern(sql = false)]
-fn l1_within_support(request: Internal) -> Internal {
-    support(Metric::L1, request)
-}
-
-/// Answers the planner's questions about a function `within` (`src/include/nodes/supportnodes.h`).
-fn support(metric: Metric, request: Internal) -> Internal {
+/// Answers the planner's questions about a function `within`, whose operators have this number (`src/include/nodes/supportnodes.h`).
+fn support(strategy: u16, request: Internal) -> Internal {
     let nothing = || Internal::from(Some(pg_sys::Datum::from(0)));
     let Some(datum) = request.unwrap() else { return nothing() };
     let node = datum.cast_mut_ptr::<pg_sys::Node>();
@@ -131,7 +124,7 @@ fn support(metric: Metric, request: Internal) -> Internal {
             }
             pg_sys::NodeTag::T_SupportRequestIndexCondition => {
                 let request = &mut *node.cast::<pg_sys::SupportRequestIndexCondition>();
-                match index_condition(metric, request) {
+                match index_condition(strategy, request) {
                     Some(condition) => {
                         // The index checks what it returns by the same operator.
                         request.lossy = false;
@@ -151,7 +144,7 @@ fn support(metric: Metric, request: Internal) -> Internal {
 /// # Safety
 /// A request of the planner's.
 unsafe fn index_condition(
-    metric: Metric,
+    strategy: u16,
     request: &pg_sys::SupportRequestIndexCondition,
 ) -> Option<*mut pg_sys::Expr> {
     // SAFETY: as the caller promises; nodes are made in the planner's memory.
@@ -177,7 +170,7 @@ unsafe fn index_condition(
         }
         let operator = family_operators(request.opfamily)
             .into_iter()
-            .find(|operator| operator.amopstrategy == within_strategy(metric) as i16)?;
+            .find(|operator| operator.amopstrategy == strategy as i16)?;
         let mut row = PgBox::<pg_sys::RowExpr>::alloc_node(pg_sys::NodeTag::T_RowExpr);
         row.args = [center, radius]
             .iter()

@@ -21,6 +21,7 @@ from oracle import (
     compare_lateral,
     compare_prepared,
     compare_size,
+    compare_within,
     plan_of,
 )
 from pgcluster import Cluster
@@ -132,6 +133,17 @@ class Case:
         outer = f"SELECT id, embedding FROM items WHERE id >= {self.items.some_id()} ORDER BY id LIMIT 5"
         limit = int(self.rng.choice([1, 10, 300]))
         compare_lateral(session, self.operator.replace("%%", "%"), outer, limit, "items_index")
+
+    def ask_within(self, session: psycopg.Connection) -> None:
+        """Within a radius that is often exactly the distance of a row."""
+        target = self.target()
+        distances = session.execute(
+            f"SELECT embedding {self.operator} %s FROM items WHERE embedding IS NOT NULL", (target,)
+        ).fetchall()
+        radii = [0.0, -1.0, float("inf"), float("-inf"), float("nan"), self.rng.normal()]
+        radii += [distances[at][0] for at in self.rng.integers(len(distances), size=20)] if distances else []
+        radius = float(radii[self.rng.integers(len(radii))])
+        compare_within(session, self.operator, target, radius, "items_index")
 
     def ask_for_other_dims(self, session: psycopg.Connection) -> None:
         """Refused in the same words, with and without the index."""

@@ -158,17 +158,18 @@ FUNCTIONS = {
     "<=>": "cosine_within",
     "<#>": "negative_inner_product_within",
     "<+>": "l1_within",
+    "<~>": "hamming_within",
+    "<%%>": "jaccard_within",
 }
 WITHIN = {opclass: FUNCTIONS[operator] for opclass, operator in ALL_OPERATORS.items()}
 
 
 def compare_within(
-    connection: psycopg.Connection, opclass: str, target: numpy.ndarray, radius: float, index: str
+    connection: psycopg.Connection, operator: str, target: object, radius: float, index: str
 ) -> list[int]:
     """Asserts that all plans find the same rows within a radius, and returns them."""
     parameters = {"target": target, "radius": radius}
-    operator = ALL_OPERATORS[opclass]
-    condition = f"{WITHIN[opclass]}(embedding, %(target)s, %(radius)s)"
+    condition = f"{FUNCTIONS[operator]}(embedding, %(target)s, %(radius)s)"
     distance = f"embedding {operator} %(target)s"
     plain = f"SELECT id FROM items WHERE {condition} ORDER BY id"
     ordered = f"SELECT id, ({distance})::text FROM items WHERE {condition} ORDER BY {distance}"

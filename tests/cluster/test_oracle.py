@@ -18,7 +18,6 @@ from oracle import (
     ALL_OPERATORS,
     Question,
     compare,
-    compare_within,
     type_of,
 )
 from pgcluster import Cluster
@@ -113,17 +112,6 @@ class VectorCase(Case):
     def ask_with_join(self, session: psycopg.Connection) -> None:
         join = "items JOIN (SELECT generate_series(0, 9, 2) AS label) even USING (label)"
         compare(session, self.question(table=join, condition="true"), "items_index")
-
-    def ask_within(self, session: psycopg.Connection) -> None:
-        """Within a radius that is often exactly the distance of a row."""
-        target = self.target()
-        distances = session.execute(
-            f"SELECT embedding {self.operator} %s FROM items WHERE embedding IS NOT NULL", (target,)
-        ).fetchall()
-        radii = [0.0, -1.0, float("inf"), float("-inf"), float("nan"), self.rng.normal()]
-        radii += [distances[at][0] for at in self.rng.integers(len(distances), size=20)] if distances else []
-        radius = float(radii[self.rng.integers(len(radii))])
-        compare_within(session, self.opclass, target, radius, "items_index")
 
     def other_dims(self) -> numpy.ndarray:
         return self.source.typed(numpy.ones(self.source.dims + 1))

@@ -170,6 +170,7 @@ class PackedCase(Case):
             self.ask_with_cursor: 3,
             self.ask_for_stored: 2,
             self.ask_lateral: 2,
+            self.ask_within: 3,
             self.ask_for_other_dims: 2,
         }
 

@@ -7,7 +7,7 @@
 //!
 //! - [`prepare`]: values in the form that is stored
 //! - [`query`]: keys and bounds, by [`sparse`] and the kernels for bits
-//! - [`build`], [`search`], [`export`], [`check`]: as for trees
+//! - [`build`], [`search`], [`within`], [`export`], [`check`]: as for trees
 
 pub(crate) mod build;
 pub(crate) mod check;
@@ -16,8 +16,10 @@ mod prepare;
 mod query;
 mod search;
 mod sparse;
+mod within;
 
 pub use build::PackedInput;
 pub use prepare::{pack_bits, pack_sparse};
 pub use query::PackedQuery;
 pub use search::PackedSearch;
+pub use within::PackedWithin;

@@ -74,6 +74,11 @@ impl PackedQuery {
         PackedQuery { layout, kind }
     }
 
+    /// The largest key that a value can have for which the SQL operator returns this or less.
+    pub fn largest_key(value: f64) -> f32 {
+        round_down(value)
+    }
+
     /// How the values lie that the query is compared with.
     pub(crate) fn layout(&self) -> PackedLayout {
         self.layout

@@ -17,7 +17,7 @@ use crate::search::{
 use crate::{Filter, Hit, PageRead, Result, ScanStats, Segment, Tid};
 
 /// Leaves between two calls of `check`.
-const CHECK_EVERY: u64 = 64;
+pub(super) const CHECK_EVERY: u64 = 64;
 
 /// An ordered search through segments of packed values and a set of delta entries.
 pub struct PackedSearch<S> {
@@ -33,6 +33,8 @@ pub struct PackedSearch<S> {
     pending: Vec<Candidate>,
     /// The last candidate of the passes before.
     last: Option<Candidate>,
+    /// Keys from here on are of no interest; infinite, if all are.
+    end: f32,
     capacity: usize,
     exhausted: bool,
     stats: ScanStats,
@@ -66,6 +68,7 @@ impl<S: PageRead> PackedSearch<S> {
             delta,
             pending: Vec::new(),
             last: None,
+            end: f32::INFINITY,
             capacity: FIRST_CAPACITY,
             exhausted: false,
             stats,
@@ -75,6 +78,11 @@ impl<S: PageRead> PackedSearch<S> {
     /// How many rows the caller is likely to want: a hint for the size of the first pass.
     pub fn expect(&mut self, rows: usize) {
         self.capacity = rows.saturating_add(rows / 4).clamp(FIRST_CAPACITY, MAX_CAPACITY);
+    }
+
+    /// Leaves out rows for which the SQL operator certainly returns more than `value`.
+    pub fn stop_after(&mut self, value: f64) {
+        self.end = PackedQuery::largest_key(value).next_up();
     }
 
     /// The next row in ascending order of keys. `check` is called now and then, with no page held.
@@ -114,7 +122,7 @@ impl<S: PageRead> PackedSearch<S> {
     /// Fills `pending` with the next candidates.
     fn pass(&mut self, check: &mut dyn FnMut()) -> Result<()> {
         self.stats.passes += 1;
-        let mut candidates = Candidates::new(self.capacity, f32::INFINITY);
+        let mut candidates = Candidates::new(self.capacity, self.end);
         for (ordinal, &(key, _)) in (0..).zip(&self.delta) {
             offer(&mut candidates, self.last, Candidate::new(key, DELTA, ordinal));
         }
@@ -212,6 +220,6 @@ fn offer(candidates: &mut Candidates, last: Option<Candidate>, candidate: Candid
     }
 }
 
-fn is_set(masks: Option<&[Survivors]>, at: usize) -> bool {
+pub(super) fn is_set(masks: Option<&[Survivors]>, at: usize) -> bool {
     masks.is_none_or(|masks| masks[at / LANES] >> (at % LANES) & 1 == 1)
 }

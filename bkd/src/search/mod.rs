@@ -33,6 +33,7 @@ pub(crate) use mask::{may_match, Mask, Met};
 pub(crate) use rank::{invisible, projection_error, vanished, ORTHONORMALITY};
 use rank::{rank, RankedLeaf};
 pub(crate) use stream::{Coarse, Fine, Stream};
+pub(crate) use within::push_rows;
 pub use within::Within;
 
 use crate::layout::{tids, PageKind};

@@ -119,19 +119,28 @@ impl<S: PageRead> Within<S> {
         self.stats.fine += scanned.fine;
         self.stats.leaves_visited += 1;
         drop(stream);
-        // Ordinals ascend, so one page after the other is read.
-        let mut page = None;
-        for ordinal in found {
-            let (sequence, slot) = segment.tid_position(ordinal);
-            if page.as_ref().is_none_or(|(held, _)| *held != sequence) {
-                drop(page.take());
-                page = Some((sequence, store.page(PageKind::Tids, sequence)?));
-            }
-            let tid = tids::get(&page.as_ref().expect("just read").1, slot);
-            if !tid.is_dead() {
-                self.pending.push(tid);
-            }
-        }
-        Ok(())
+        push_rows(segment, store, &found, &mut self.pending)
     }
+}
+
+/// Adds the rows at these ascending positions of a segment, but for those that are dead.
+pub(crate) fn push_rows<S: PageRead>(
+    segment: &Segment,
+    store: &S,
+    ordinals: &[u32],
+    rows: &mut Vec<Tid>,
+) -> Result<()> {
+    let mut page = None;
+    for &ordinal in ordinals {
+        let (sequence, slot) = segment.tid_position(ordinal);
+        if page.as_ref().is_none_or(|(held, _)| *held != sequence) {
+            drop(page.take());
+            page = Some((sequence, store.page(PageKind::Tids, sequence)?));
+        }
+        let tid = tids::get(&page.as_ref().expect("just read").1, slot);
+        if !tid.is_dead() {
+            rows.push(tid);
+        }
+    }
+    Ok(())
 }

@@ -1,12 +1,13 @@
 //! What a scan is asked for: its keys, as the index understands them.
 
-use bkd::Placement;
+use bkd::{PackedQuery, Placement, Space};
 use pgrx::pg_sys;
 
 use crate::am::filter;
 use crate::am::meta;
 use crate::am::value::{Prepared, Value};
 use crate::am::vector_type::VectorType;
+use crate::am::within::range_parts;
 use crate::pg::index::Index;
 
 /// What rows are ordered by their distance from.
@@ -15,15 +16,57 @@ pub enum Target {
     None,
     /// A NULL, from which every distance is NULL.
     Null,
+    Point(Point),
+}
+
+/// A value that rows have distances from.
+#[derive(PartialEq)]
+pub enum Point {
     Vector(Vec<f32>),
-    Packed(PackedTarget),
+    Packed(PackedPoint),
 }
 
 /// A bit string or a sparse vector, as the index has them.
-pub struct PackedTarget {
-    pub dims: u32,
-    pub placement: Placement,
-    pub prepared: Prepared,
+#[derive(PartialEq)]
+pub struct PackedPoint {
+    dims: u32,
+    placement: Placement,
+    prepared: Prepared,
+}
+
+impl Point {
+    fn of(index: Index, value: Value<'_>) -> Self {
+        let point = match value.numbers() {
+            Some(numbers) => Point::Vector(numbers.to_vec()),
+            None => {
+                let mut prepared = Prepared::default();
+                let placement = value.prepare(meta::read_head(index).space, &mut prepared);
+                Point::Packed(PackedPoint { dims: value.dims(), placement, prepared })
+            }
+        };
+        value.release();
+        point
+    }
+
+    pub fn dims(&self) -> u32 {
+        match self {
+            Point::Vector(vector) => vector.len() as u32,
+            Point::Packed(point) => point.dims,
+        }
+    }
+}
+
+impl PackedPoint {
+    /// The query for what is near; where the point belongs, if that is not among the ranked.
+    pub fn query(&self, space: Space) -> Result<PackedQuery, Placement> {
+        match self.placement {
+            Placement::Ranked => {
+                let body = self.prepared.body(space).packed();
+                Ok(PackedQuery::new(space.packing(), self.dims as usize, body))
+            }
+            other => Err(other),
+        }
+    }
 }
 
 impl Target {
@@ -35,24 +78,15 @@ impl Target {
         }
         // SAFETY: as the caller promises.
         let value = unsafe { Value::from_datum(vector_type, key.sk_argument) };
-        let target = match value.numbers() {
-            Some(numbers) => Target::Vector(numbers.to_vec()),
-            None => {
-                let mut prepared = Prepared::default();
-                let placement = value.prepare(meta::read_head(index).space, &mut prepared);
-                Target::Packed(PackedTarget { dims: value.dims(), placement, prepared })
-            }
-        };
-        value.release();
-        target
+        Target::Point(Point::of(index, value))
     }
 }
 
 /// All conditions that rows must meet.
 #[derive(Default)]
 pub struct Conditions {
-    /// Vectors, and how far rows may be from them.
-    pub within: Vec<(Vec<f32>, f64)>,
+    /// Points, and how far rows may be from them.
+    pub within: Vec<(Point, f64)>,
     pub attributes: filter::Conditions,
     /// Whether no row meets them, because a part of one is NULL.
     pub impossible: bool,
@@ -70,9 +104,13 @@ impl Conditions {
         }
         let is_null = key.sk_flags & pg_sys::SK_ISNULL as i32 != 0;
         // SAFETY: as the caller promises.
-        match if is_null { None } else { unsafe { vector_type.range(key.sk_argument) } } {
+        match if is_null { None } else { unsafe { range_parts(key.sk_argument) } } {
             None => self.impossible = true,
-            Some(range) => self.within.push(range),
+            Some((center, radius)) => {
+                // SAFETY: the center of such a range is of the type.
+                let center = unsafe { Value::from_datum(vector_type, center) };
+                self.within.push((Point::of(index, center), radius));
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bkd::layout::chain::list_items;
 use bkd::layout::meta::Chain;
 use bkd::layout::PageKind;
-use bkd::{Everything, PackedSearch, ScanStats, Search, Tid, Within};
+use bkd::{Everything, PackedSearch, PackedWithin, ScanStats, Search, Tid, Within};
 
 use super::keys::Conditions;
 use crate::am::chain::Walk;
@@ -41,6 +41,7 @@ pub enum Step {
     Delta(std::vec::IntoIter<Tid>, Order),
     Everything(Everything<SegmentPages>, Order),
     Within(Box<Within<SegmentPages>>),
+    PackedWithin(Box<PackedWithin<SegmentPages>>),
 }
 
 impl Rows {
@@ -94,12 +95,16 @@ impl Step {
                 let tid = rows.next(&mut check_for_interrupts).or_raise(index)?;
                 Some((tid, Order::Value(f64::NEG_INFINITY)))
             }
+            Step::PackedWithin(rows) => {
+                let tid = rows.next(&mut check_for_interrupts).or_raise(index)?;
+                Some((tid, Order::Value(f64::NEG_INFINITY)))
+            }
         }
     }
 
     /// Whether its rows meet the conditions, as far as the index can tell.
     fn is_filtered(&self) -> bool {
-        matches!(self, Step::Search(_) | Step::PackedSearch(_) | Step::Within(_))
+        matches!(self, Step::Search(_) | Step::PackedSearch(_) | Step::Within(_) | Step::PackedWithin(_))
     }
 
     fn stats(&self) -> Option<ScanStats> {
@@ -107,6 +112,7 @@ impl Step {
             Step::Search(search) => Some(search.stats()),
             Step::PackedSearch(search) => Some(search.stats()),
             Step::Within(rows) => Some(rows.stats()),
+            Step::PackedWithin(rows) => Some(rows.stats()),
             Step::List(..) | Step::Delta(..) | Step::Everything(..) => None,
         }
     }

@@ -3,9 +3,12 @@
 use std::collections::VecDeque;
 
 use bkd::layout::meta::Meta;
-use bkd::{Body, Everything, Filter, PackedQuery, PackedSearch, Placement, Query, ScanStats, Search, Within};
+use bkd::{
+    Body, Everything, Filter, PackedQuery, PackedSearch, PackedWithin, Placement, Query, ScanStats, Search,
+    Tid, Within,
+};
 
-use super::keys::{Conditions, PackedTarget, Target};
+use super::keys::{Conditions, Point, Target};
 use super::rows::{ListRows, Order, Rows, Step};
 use crate::am::chain::scan_delta;
 use crate::am::segments::readable;
@@ -24,7 +27,7 @@ pub fn start(index: Index, target: &Target, conditions: &Conditions) -> Rows {
         return Rows::new(index, VecDeque::new(), conditions);
     }
     let Conditions { within, attributes, .. } = conditions;
-    within.iter().for_each(|(center, _)| check_same_dims(&meta, center.len() as u32));
+    within.iter().for_each(|(center, _)| check_same_dims(&meta, center.dims()));
     let filter = &attributes.filter;
     let mut steps = match target {
         Target::None => match within.iter().min_by(|(_, a), (_, b)| compare_radii(*a, *b)) {
@@ -40,19 +43,9 @@ pub fn start(index: Index, target: &Target, conditions: &Conditions) -> Rows {
             steps.push_back(Step::List(ListRows::new(index, meta.nan), Order::Null));
             steps
         }
-        Target::Packed(target) => {
-            check_same_dims(&meta, target.dims);
-            let mut steps = match target.placement {
-                Placement::Ranked => ranked_packed(index, &meta, filter, target),
-                Placement::Nan => all_as(Order::Value(f64::NAN)),
-                Placement::Unbounded => all_as(Order::Value(f64::NEG_INFINITY)),
-            };
-            steps.push_back(nan);
-            steps
-        }
-        Target::Vector(vector) => {
-            check_same_dims(&meta, vector.len() as u32);
-            let ends = within.iter().any(|(center, radius)| center == vector && *radius < f64::INFINITY);
+        Target::Point(point) => {
+            check_same_dims(&meta, point.dims());
+            let ends = within.iter().any(|(center, radius)| center == point && *radius < f64::INFINITY);
             let smallest = within.iter().filter(|(_, radius)| !ends && *radius < f64::INFINITY);
             let few = smallest
                 .min_by(|(_, a), (_, b)| compare_radii(*a, *b))
@@ -61,11 +54,11 @@ pub fn start(index: Index, target: &Target, conditions: &Conditions) -> Rows {
                 stats = searched;
                 steps
             } else {
-                match Query::new(meta.space.dense_metric(), vector) {
-                    Ok(query) => {
-                        let radii = within.iter().filter(|(center, _)| center == vector);
-                        ranked(index, &meta, filter, query, radii.map(|(_, radius)| *radius))
-                    }
+                let radii = within.iter().filter(|(center, _)| center == point).map(|(_, radius)| *radius);
+                // To NaN, as a radius, everything is within. (And a minimum passes it over.)
+                let radius = radii.fold(f64::INFINITY, f64::min);
+                match ranked(index, &meta, filter, point, radius) {
+                    Ok(steps) => steps,
                     Err(Placement::Nan) => all_as(Order::Value(f64::NAN)),
                     Err(_) => all_as(Order::Value(f64::NEG_INFINITY)),
                 }
@@ -88,99 +81,128 @@ fn compare_radii(a: f64, b: f64) -> std::cmp::Ordering {
     a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
 }
 
-/// Rows by their distance from an ordinary query, up to the smallest of some radii.
+/// Rows by their distance from a point, up to a radius, unless that is infinite. An error says where the point belongs, if not among those
+/// that are ranked: all its distances are alike.
 fn ranked(
     index: Index,
     meta: &Meta,
     filter: &Filter,
-    query: Query,
-    radii: impl Iterator<Item = f64>,
-) -> VecDeque<Step> {
-    let mut delta = Vec::new();
-    let exact = query.exact();
-    for chain in [meta.sealing, meta.delta] {
-        let each = |tid, keys: &[u64], body: Body<'_>| {
-            delta.extend(filter.is_met_by(keys).then(|| (exact.key(body.dense()), tid)));
-        };
-        scan_delta(index, chain, meta::delta_layout(meta), each);
-    }
-    let mut search = Search::new(query, readable(index, meta), delta);
-    search.set_filter(filter.clone());
-    if let Some(rows) = history::expected_rows(index) {
-        search.expect(rows);
-    }
-    // To NaN, as a radius, everything is within. (And a minimum passes it over.)
-    let radius = radii.fold(f64::INFINITY, f64::min);
-    if radius < f64::INFINITY {
-        // Everything within a distance, not most of it.
-        search.stop_after(radius);
-    } else {
-        search.set_recall(options::recall(index));
-    }
+    point: &Point,
+    radius: f64,
+) -> Result<VecDeque<Step>, Placement> {
+    let expected = history::expected_rows(index);
+    let search = match point {
+        Point::Vector(vector) => {
+            let query = Query::new(meta.space.dense_metric(), vector)?;
+            let exact = query.exact();
+            let delta = delta_keys(index, meta, filter, |body| exact.key(body.dense()));
+            let mut search = Search::new(query, readable(index, meta), delta);
+            search.set_filter(filter.clone());
+            if let Some(rows) = expected {
+                search.expect(rows);
+            }
+            if radius < f64::INFINITY {
+                // Everything within a distance, not most of it.
+                search.stop_after(radius);
+            } else {
+                search.set_recall(options::recall(index));
+            }
+            Step::Search(Box::new(search))
+        }
+        Point::Packed(point) => {
+            let mut query = point.query(meta.space)?;
+            let delta = delta_keys(index, meta, filter, |body| query.key(body.packed()).or_raise(index));
+            let mut search = PackedSearch::new(query, filter.clone(), readable(index, meta), delta);
+            if let Some(rows) = expected {
+                search.expect(rows);
+            }
+            if radius < f64::INFINITY {
+                search.stop_after(radius);
+            }
+            Step::PackedSearch(Box::new(search))
+        }
+    };
     let unbounded = ListRows::new(index, meta.unbounded);
-    [Step::List(unbounded, Order::Value(f64::NEG_INFINITY)), Step::Search(Box::new(search))].into()
+    Ok([Step::List(unbounded, Order::Value(f64::NEG_INFINITY)), search].into())
 }
 
-/// Rows by their distance from a bit string or a sparse vector.
-fn ranked_packed(index: Index, meta: &Meta, filter: &Filter, target: &PackedTarget) -> VecDeque<Step> {
-    let body = target.prepared.body(meta.space).packed();
-    let mut query = PackedQuery::new(meta.space.packing(), target.dims as usize, body);
-    let mut delta = Vec::new();
+/// Rows of the delta that meet a filter, with their keys.
+fn delta_keys(
+    index: Index,
+    meta: &Meta,
+    filter: &Filter,
+    mut key: impl FnMut(Body<'_>) -> f32,
+) -> Vec<(f32, Tid)> {
+    let mut rows = Vec::new();
     for chain in [meta.sealing, meta.delta] {
         let each = |tid, keys: &[u64], body: Body<'_>| {
             if filter.is_met_by(keys) {
-                delta.push((query.key(body.packed()).or_raise(index), tid));
+                rows.push((key(body), tid));
             }
         };
         scan_delta(index, chain, meta::delta_layout(meta), each);
     }
-    let mut search = PackedSearch::new(query, filter.clone(), readable(index, meta), delta);
-    if let Some(rows) = history::expected_rows(index) {
-        search.expect(rows);
-    }
-    let unbounded = ListRows::new(index, meta.unbounded);
-    [Step::List(unbounded, Order::Value(f64::NEG_INFINITY)), Step::PackedSearch(Box::new(search))].into()
+    rows
 }
 
-/// Rows that may be within a radius of a vector.
-fn unordered(index: Index, meta: &Meta, filter: &Filter, center: &[f32], radius: f64) -> VecDeque<Step> {
+/// Rows that may be within a radius of a point.
+fn unordered(index: Index, meta: &Meta, filter: &Filter, center: &Point, radius: f64) -> VecDeque<Step> {
     let order = Order::Value(f64::NEG_INFINITY);
-    let query = match Query::new(meta.space.dense_metric(), center) {
-        Ok(query) if radius < f64::INFINITY => query,
-        _ => {
-            let mut steps = all(index, meta, order);
-            // To NaN, as a radius, NaN is not larger.
-            steps.extend(radius.is_nan().then(|| Step::List(ListRows::new(index, meta.nan), order)));
-            return steps;
+    let found =
+        if radius < f64::INFINITY { within_finite(index, meta, filter, center, radius).ok() } else { None };
+    let Some((delta, segments)) = found else {
+        let mut steps = all(index, meta, order);
+        // To NaN, as a radius, NaN is not larger.
+        steps.extend(radius.is_nan().then(|| Step::List(ListRows::new(index, meta.nan), order)));
+        return steps;
+    };
+    let unbounded = ListRows::new(index, meta.unbounded);
+    [Step::List(unbounded, order), Step::Delta(delta.into_iter(), order), segments].into()
+}
+
+/// Those of them in the delta, and the search for those in segments. An error is as in [`ranked`].
+fn within_finite(
+    index: Index,
+    meta: &Meta,
+    filter: &Filter,
+    center: &Point,
+    radius: f64,
+) -> Result<(Vec<Tid>, Step), Placement> {
+    let (near, segments) = match center {
+        Point::Vector(vector) => {
+            let query = Query::new(meta.space.dense_metric(), vector)?;
+            let (exact, end) = (query.exact(), query.end_of(radius));
+            let delta = delta_keys(index, meta, filter, |body| exact.key(body.dense()));
+            let found = Within::new(query, filter.clone(), readable(index, meta), delta.len() as u64, radius);
+            (keep(&delta, |key| key < end), Step::Within(Box::new(found)))
+        }
+        Point::Packed(point) => {
+            let mut query = point.query(meta.space)?;
+            let delta = delta_keys(index, meta, filter, |body| query.key(body.packed()).or_raise(index));
+            let limit = PackedQuery::largest_key(radius);
+            let found =
+                PackedWithin::new(query, filter.clone(), readable(index, meta), delta.len() as u64, radius);
+            (keep(&delta, |key| key <= limit), Step::PackedWithin(Box::new(found)))
         }
     };
-    let (mut delta, mut in_delta) = (Vec::new(), 0);
-    let (exact, end) = (query.exact(), query.end_of(radius));
-    for chain in [meta.sealing, meta.delta] {
-        let each = |tid, keys: &[u64], body: Body<'_>| {
-            in_delta += 1;
-            delta.extend((filter.is_met_by(keys) && exact.key(body.dense()) < end).then_some(tid));
-        };
-        scan_delta(index, chain, meta::delta_layout(meta), each);
-    }
-    [
-        Step::List(ListRows::new(index, meta.unbounded), order),
-        Step::Delta(delta.into_iter(), order),
-        Step::Within(Box::new(Within::new(query, filter.clone(), readable(index, meta), in_delta, radius))),
-    ]
-    .into()
+    Ok((near, segments))
+}
+
+/// The rows of the delta whose keys are near enough.
+fn keep(delta: &[(f32, Tid)], is_near: impl Fn(f32) -> bool) -> Vec<Tid> {
+    delta.iter().filter(|(key, _)| is_near(*key)).map(|(_, tid)| *tid).collect()
 }
 
 /// The most rows within a radius that are left to the executor to put in order: it keeps copies of them all.
 const MAX_UNORDERED: usize = 4096;
 
-/// Rows that may be within a radius, for an order by the distance from another vector, and what it took to find them. `None` if there are
+/// Rows that may be within a radius, for an order by the distance from another point, and what it took to find them. `None` if there are
 /// too many: to look at rows in their order then finds some of them soon.
 fn few_within(
     index: Index,
     meta: &Meta,
     conditions: &Conditions,
-    center: &[f32],
+    center: &Point,
     radius: f64,
 ) -> Option<(VecDeque<Step>, ScanStats)> {
     let steps = unordered(index, meta, &conditions.attributes.filter, center, radius);

@@ -18,13 +18,13 @@ distance_function! {
 }
 
 /// The number of bits that differ.
-fn hamming(a: &BitsRef, b: &BitsRef) -> f64 {
+pub fn hamming(a: &BitsRef, b: &BitsRef) -> f64 {
     check_same_length(a, b);
     bits::differing(a.as_bytes(), b.as_bytes()) as f64
 }
 
 /// 1 less the part that the bits set in both are of those set in either; 1 if none is set in both.
-fn jaccard(a: &BitsRef, b: &BitsRef) -> f64 {
+pub fn jaccard(a: &BitsRef, b: &BitsRef) -> f64 {
     check_same_length(a, b);
     let overlap = bits::overlap(a.as_bytes(), b.as_bytes());
     if overlap.both == 0 {

@@ -1,18 +1,18 @@
 //! Values of Postgres' own type `bit`, and distances between them.
 
+mod abi;
 pub mod distance;
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use pgrx::callconv::{BoxRet, FcInfo};
-use pgrx::datum::Datum;
 use pgrx::varlena::{
     set_varsize_4b, varatt_is_1b, varatt_is_1b_e, varatt_is_4b_u, vardata_any, varsize_any_exhdr,
 };
-use pgrx::{impl_sql_translatable, pg_sys, PgSqlErrorCode};
+use pgrx::{pg_sys, PgSqlErrorCode};
 
 use super::error::raise;
+pub use abi::BitsArg;
 
 /// The bytes of a `bit` in memory: header and bits.
 #[repr(C)]
@@ -42,16 +42,6 @@ impl BitString {
             }
             BitString(NonNull::new_unchecked(raw))
         }
-    }
-}
-
-impl_sql_translatable!(BitString, "bit");
-
-// SAFETY: the datum is a complete bit string.
-unsafe impl BoxRet for BitString {
-    unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
-        // SAFETY: as above.
-        unsafe { fcinfo.return_raw_datum(self.0.as_ptr().into()) }
     }
 }
 

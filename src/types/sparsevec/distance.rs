@@ -10,7 +10,7 @@ use crate::types::kernels::CosineSums;
 
 distance_function! {
     /// `l2_distance(sparsevec, sparsevec)`, operator `<->`
-    sparsevec_l2_distance, SparseRef, |a, b| squared_l2(a, b).sqrt()
+    sparsevec_l2_distance, SparseRef, l2
 }
 
 distance_function! {
@@ -25,7 +25,7 @@ distance_function! {
 
 distance_function! {
     /// `sparsevec_negative_inner_product(sparsevec, sparsevec)`, operator `<#>`
-    sparsevec_negative_inner_product, SparseRef, |a, b| -f64::from(dot(a, b))
+    sparsevec_negative_inner_product, SparseRef, negative_inner_product
 }
 
 distance_function! {
@@ -36,6 +36,14 @@ distance_function! {
 distance_function! {
     /// `l1_distance(sparsevec, sparsevec)`, operator `<+>`
     sparsevec_l1_distance, SparseRef, l1
+}
+
+pub fn l2(a: &SparseRef, b: &SparseRef) -> f64 {
+    squared_l2(a, b).sqrt()
+}
+
+pub fn negative_inner_product(a: &SparseRef, b: &SparseRef) -> f64 {
+    -f64::from(dot(a, b))
 }
 
 fn squared_l2(a: &SparseRef, b: &SparseRef) -> f64 {
@@ -55,12 +63,12 @@ fn dot(a: &SparseRef, b: &SparseRef) -> f32 {
     sum
 }
 
-fn cosine(a: &SparseRef, b: &SparseRef) -> f64 {
+pub fn cosine(a: &SparseRef, b: &SparseRef) -> f64 {
     let squared_norm = |vector: &SparseRef| vector.values().iter().fold(0.0, |sum, &x| sum + x * x);
     CosineSums { dot: dot(a, b), norm_a: squared_norm(a), norm_b: squared_norm(b) }.distance()
 }
 
-fn l1(a: &SparseRef, b: &SparseRef) -> f64 {
+pub fn l1(a: &SparseRef, b: &SparseRef) -> f64 {
     check_same_dims(a, b);
     let mut sum = 0.0f32;
     union(a, b, |_, x, y| {
