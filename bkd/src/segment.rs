@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
+use crate::directory::LeafTable;
 use crate::kernels::AXES;
 use crate::layout::attributes::Span;
 use crate::layout::fine::FineLayout;
 use crate::layout::leaf::LeafLayout;
 use crate::layout::packed::PackedLayout;
 use crate::layout::{tids, CHUNKS_PER_PAGE, PAYLOAD};
+use crate::search::group;
 use crate::{Axes, Directory, Error, Metric, Result, Space};
 
 /// A segment whose directory has been read: shared by the scans of a backend.
@@ -20,6 +22,8 @@ pub struct Segment {
     starts: Vec<(u64, u32)>,
     /// First vector of each cell, and its leaf.
     cells: Vec<(u32, u32)>,
+    /// Boxes around groups of leaves.
+    groups: LeafTable,
     /// Sequence numbers at which the extents start.
     extent_starts: Vec<u32>,
     /// The axes' directions with [`AXES`] numbers a dimension; empty for the vectors' own axes.
@@ -126,6 +130,7 @@ impl Segment {
             form,
             starts,
             cells,
+            groups: group(&directory.leaves),
             extent_starts,
             directions,
             leaf_pages: leaf_pages as u32,
@@ -215,7 +220,11 @@ impl Segment {
         };
         size_of::<Self>()
             + self.starts.len() * size_of::<(u64, u32)>()
-            + (leaves.low.len() * 2 + leaves.vectors.len() * 2 + self.directions.len() + rows) * 4
+            + ((leaves.low.len() + self.groups.low.len()) * 2
+                + leaves.vectors.len() * 2
+                + self.directions.len()
+                + rows)
+                * 4
             + self
                 .directory
                 .cells
@@ -256,6 +265,11 @@ impl Segment {
 
     pub(crate) fn directions(&self) -> &[f32] {
         &self.directions
+    }
+
+    /// Boxes around groups of leaves, if there are many.
+    pub(crate) fn groups(&self) -> &LeafTable {
+        &self.groups
     }
 
     /// First chunk of a leaf in the coarse stream.

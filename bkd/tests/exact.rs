@@ -64,6 +64,25 @@ proptest! {
         }
     }
 
+    /// Thousands of leaves, which are ranked by groups: for the nearest rows few of them, for all rows all.
+    #[test]
+    fn many_leaves(
+        dims in 1usize..5,
+        count in 1100usize..2500,
+        flat in any::<bool>(),
+        plan in plans(),
+        limit in prop::sample::select(&[1usize, 20, 3000][..]),
+        seed: u64,
+    ) {
+        let mut state = seed | 1;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 20) as f32 - 8.0
+        };
+        let rows: Vec<Vec<f32>> = (0..count).map(|_| (0..dims).map(|at| if flat && at > 0 { 1.0 } else { random() }).collect()).collect();
+        check(&rows, &Plan { leaf_size: 1 + plan.leaf_size % 3, ..plan }, SUMS[0], limit, None);
+    }
+
     /// All rows up to a value are found, in order and in no order, also if it is exactly the value of a row; and not many others.
     #[test]
     fn within_a_value(

@@ -14,6 +14,7 @@ mod candidates;
 mod cells;
 mod everything;
 mod leaf;
+mod leaves;
 mod mask;
 mod rank;
 mod stream;
@@ -29,9 +30,11 @@ use cells::{Budget, Cells, RankedCell};
 pub use everything::Everything;
 pub(crate) use leaf::read_header;
 use leaf::{LeafScan, Wanted};
+pub(crate) use leaves::group;
+use leaves::Leaves;
 pub(crate) use mask::{may_match, Mask, Met};
+use rank::RankedLeaf;
 pub(crate) use rank::{invisible, projection_error, vanished, ORTHONORMALITY};
-use rank::{rank, RankedLeaf};
 pub(crate) use stream::{Coarse, Fine, Stream};
 pub(crate) use within::push_rows;
 pub use within::Within;
@@ -119,8 +122,8 @@ pub struct Search<S> {
     segments: Vec<(Arc<Segment>, S)>,
     /// Keys and addresses of the delta's rows.
     delta: Vec<(f32, Tid)>,
-    /// Leaves of all segments in storage order with their bounds; filled by the first pass.
-    leaves: Vec<RankedLeaf>,
+    /// Leaves of all segments with their bounds; filled by the first pass.
+    leaves: Leaves,
     /// Candidates of the current pass, the smallest key last.
     pending: Vec<Candidate>,
     /// No row that is not pending has a key below this.
@@ -158,7 +161,7 @@ impl<S: PageRead> Search<S> {
             mask: Mask::default(),
             segments,
             delta,
-            leaves: Vec::new(),
+            leaves: Leaves::default(),
             pending: Vec::new(),
             watermark: f32::NEG_INFINITY,
             end: f32::INFINITY,
@@ -242,9 +245,11 @@ impl<S: PageRead> Search<S> {
     fn pass(&mut self, check: &mut dyn FnMut()) -> Result<()> {
         self.stats.passes += 1;
         if self.stats.passes == 1 {
-            for (source, (segment, _)) in self.segments.iter().enumerate() {
-                rank(&self.query, &self.filter, segment, source as u32, &mut self.leaves);
-            }
+            self.leaves = if self.filter.is_empty() && !self.is_approximate() {
+                Leaves::grouped(&self.query, &self.segments)
+            } else {
+                Leaves::all(&self.query, &self.filter, &self.segments)
+            };
             self.selectivity = self.estimate_selectivity()?;
         }
         let mut candidates = Candidates::new(self.capacity, self.end);
@@ -316,8 +321,9 @@ impl<S: PageRead> Search<S> {
             return Ok(1.0);
         }
         let (mut met, mut sampled) = (0.0, 0.0);
-        let step = self.leaves.len().div_ceil(SAMPLED_LEAVES).max(1);
-        for leaf in self.leaves.iter().step_by(step) {
+        let leaves = self.leaves.ranked();
+        let step = leaves.len().div_ceil(SAMPLED_LEAVES).max(1);
+        for leaf in leaves.iter().step_by(step) {
             let (segment, store) = &self.segments[leaf.source as usize];
             let count = segment.leaf_vectors(leaf.leaf as usize).len() as f64;
             sampled += count;
@@ -334,42 +340,30 @@ impl<S: PageRead> Search<S> {
     /// The nearest leaf first: it makes tau finite. Then the most promising of those that are still within tau, then the
     /// others as they lie. Returns whether there were latecomers.
     fn visit_leaves(&mut self, candidates: &mut Candidates, check: &mut dyn FnMut()) -> Result<bool> {
-        let by_bound = |&a: &u32, &b: &u32| {
-            let bound = |leaf: u32| self.leaves[leaf as usize].bound;
-            bound(a).total_cmp(&bound(b)).then(a.cmp(&b))
-        };
-        let all = (0..self.leaves.len() as u32).filter(|&leaf| self.leaves[leaf as usize].matches);
-        let Some(nearest) = all.clone().min_by(by_bound) else { return Ok(false) };
+        let Some(nearest) = self.leaves.nearest(&self.segments) else { return Ok(false) };
         let mut visit = Visit::new(&self.segments, &self.seen, self.floor(), &self.filter, &mut self.mask);
-        visit.whole_leaf(
-            self.leaves[nearest as usize],
-            &mut self.scan,
-            candidates,
-            &mut self.stats,
-            check,
-        )?;
+        visit.whole_leaf(nearest, &mut self.scan, candidates, &mut self.stats, check)?;
 
         let tau = candidates.tau();
         let reach: Vec<f32> = self.segments.iter().map(|(segment, _)| self.scan.raw(segment, tau)).collect();
-        let within = |&leaf: &u32| {
-            let RankedLeaf { bound, source, .. } = self.leaves[leaf as usize];
-            leaf != nearest && bound <= reach[source as usize]
+        self.leaves.rank_within(&self.segments, &reach);
+        let within = |leaf: &&RankedLeaf| {
+            leaf.matches && leaf.place() != nearest.place() && leaf.bound <= reach[leaf.source as usize]
         };
-        let mut rest: Vec<u32> = all.filter(within).collect();
+        let mut rest: Vec<RankedLeaf> = self.leaves.ranked().iter().filter(within).copied().collect();
         let vectors: u64 = self.segments.iter().map(|(segment, _)| u64::from(segment.vectors())).sum();
-        let average = (vectors as f64 / self.leaves.len() as f64 * self.selectivity) as usize;
+        let average = (vectors as f64 / self.stats.leaves as f64 * self.selectivity) as usize;
         let best = BEST_FIRST.max(2 * self.capacity / average.max(1)).min(rest.len());
         let mut first = rest.clone();
         if best < first.len() {
-            let (_, &mut bar, _) = first.select_nth_unstable_by(best, by_bound);
+            let (_, &mut bar, _) = first.select_nth_unstable_by(best, RankedLeaf::by_bound);
             first.truncate(best);
-            rest.retain(|leaf| by_bound(leaf, &bar).is_ge());
+            rest.retain(|leaf| leaf.by_bound(&bar).is_ge());
         } else {
             rest.clear();
         }
-        first.sort_unstable_by(by_bound);
+        first.sort_unstable_by(RankedLeaf::by_bound);
         for leaf in first.into_iter().chain(rest) {
-            let leaf = self.leaves[leaf as usize];
             let segment = &self.segments[leaf.source as usize].0;
             if leaf.bound <= self.scan.raw(segment, candidates.tau()) {
                 visit.whole_leaf(leaf, &mut self.scan, candidates, &mut self.stats, check)?;
@@ -410,7 +404,8 @@ impl<S: PageRead> Search<S> {
         let mut runs: Vec<Range<u32>> = Vec::new();
         for cells in groups {
             let segment = &self.segments[cells[0].source as usize].0;
-            let leaf = self.leaves[first_leaves[cells[0].source as usize] + leaf_of(&cells[0]) as usize];
+            let leaf =
+                self.leaves.ranked()[first_leaves[cells[0].source as usize] + leaf_of(&cells[0]) as usize];
             if !leaf.matches || leaf.bound > self.scan.raw(segment, candidates.tau()) {
                 continue;
             }
@@ -427,7 +422,7 @@ impl<S: PageRead> Search<S> {
         let without_cells =
             self.segments.iter().zip(first_leaves).filter(|((segment, _), _)| !segment.has_cells());
         for ((segment, _), first) in without_cells {
-            for &leaf in &self.leaves[first..first + segment.leaves()] {
+            for &leaf in &self.leaves.ranked()[first..first + segment.leaves()] {
                 if leaf.matches && leaf.bound <= self.scan.raw(segment, candidates.tau()) {
                     visit.whole_leaf(leaf, &mut self.scan, candidates, &mut self.stats, check)?;
                 }

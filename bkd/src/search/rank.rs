@@ -1,9 +1,11 @@
-//! Lower bounds for whole leaves, from their boxes.
+//! Lower bounds for whole leaves, or groups of them, from their boxes.
 
-use super::mask::may_match;
+use std::ops::Range;
+
+use crate::directory::LeafTable;
 use crate::kernels::{Kernels, AXES};
 use crate::query::{round_up, PRODUCT_UNDERFLOW, UNDERFLOW, UNIT};
-use crate::{Axes, Filter, Metric, Query, Segment};
+use crate::{Axes, Metric, Query, Segment};
 
 /// A leaf and what its box says.
 #[derive(Clone, Copy, Debug)]
@@ -17,84 +19,115 @@ pub(super) struct RankedLeaf {
     pub matches: bool,
 }
 
-/// Appends the leaves of a segment in storage order.
-pub(super) fn rank(
-    query: &Query,
-    filter: &Filter,
-    segment: &Segment,
-    source: u32,
-    into: &mut Vec<RankedLeaf>,
-) {
-    let leaves = bounds(query, segment).into_iter().zip(0..);
-    into.extend(leaves.map(|(bound, leaf)| RankedLeaf {
-        bound,
-        source,
-        leaf,
-        matches: may_match(filter, segment, leaf as usize),
-    }));
+impl RankedLeaf {
+    pub(super) fn by_bound(&self, other: &Self) -> std::cmp::Ordering {
+        self.bound.total_cmp(&other.bound).then(self.place().cmp(&other.place()))
+    }
+
+    /// Ascends in the order of storage.
+    pub(super) fn place(&self) -> (u32, u32) {
+        (self.source, self.leaf)
+    }
 }
 
-fn bounds(query: &Query, segment: &Segment) -> Vec<f32> {
-    let directory = segment.directory();
-    let axes = directory.axes.count(segment.dims());
-    let (low, high, count) = (&directory.leaves.low, &directory.leaves.high, segment.leaves());
-    // Rounding of the sums over the axes, relative to the largest terms that can occur in them.
-    let sum_error = (axes as f64 + 8.0) * UNIT;
-    let projection_error = match directory.axes {
-        Axes::Own => 0.0,
-        Axes::Principal { .. } => projection_error(axes, segment.dims()),
-    };
-    match query.metric() {
-        Metric::L2 | Metric::Cosine => {
-            let (coordinates, length) = match &directory.axes {
-                Axes::Own => (query.values().to_vec(), 0.0),
-                Axes::Principal { center, .. } => project(query, segment, center),
-            };
-            let slack = projection_error * (length + f64::from(directory.radius));
-            let sums = sums(low, high, count, &coordinates[..axes], Metric::L2);
-            // In single precision, which vectorises, with room for its rounding.
-            let factor = (1.0 - 2.0 * sum_error - 8.0 * UNIT) as f32;
-            let slack = round_up(slack + UNDERFLOW);
-            sums.into_iter().map(|sum| (sum.sqrt() * factor - slack).max(0.0)).collect()
-        }
-        Metric::L1 => match &directory.axes {
-            Axes::Own => {
-                let sums = sums(low, high, count, &query.values()[..axes], Metric::L1);
-                let factor = (1.0 - 2.0 * sum_error - 8.0 * UNIT) as f32;
-                sums.into_iter().map(|sum| (sum * factor - UNDERFLOW as f32).max(0.0)).collect()
+/// A query on the axes of a segment.
+pub(super) struct Ranker {
+    coordinates: Vec<f32>,
+    form: Form,
+}
+
+/// How what lies outside of a box becomes a bound.
+enum Form {
+    /// Distances in single precision, which vectorises: the factor makes room for the rounding of sums, the slack for that of projections.
+    Distance { metric: Metric, factor: f32, slack: f32 },
+    /// L1 on principal axes.
+    Weighted { slack: f64 },
+    /// Products: with the center of the axes, with what the axes do not see, and what rounding may add.
+    Product { at_center: f64, beyond: f64, slack: f64 },
+}
+
+impl Ranker {
+    pub(super) fn new(query: &Query, segment: &Segment) -> Self {
+        let directory = segment.directory();
+        let axes = directory.axes.count(segment.dims());
+        // Rounding of the sums over the axes, relative to the largest terms that can occur in them.
+        let sum_error = (axes as f64 + 8.0) * UNIT;
+        let projection_error = match directory.axes {
+            Axes::Own => 0.0,
+            Axes::Principal { .. } => projection_error(axes, segment.dims()),
+        };
+        let factor = (1.0 - 2.0 * sum_error - 8.0 * UNIT) as f32;
+        let (mut coordinates, form) = match (query.metric(), &directory.axes) {
+            (metric @ (Metric::L2 | Metric::Cosine), axes) => {
+                let (coordinates, length) = match axes {
+                    Axes::Own => (query.values().to_vec(), 0.0),
+                    Axes::Principal { center, .. } => project(query, segment, center),
+                };
+                let slack = projection_error * (length + f64::from(directory.radius));
+                (coordinates, Form::Distance { metric, factor, slack: round_up(slack + UNDERFLOW) })
             }
-            Axes::Principal { center, rows } => {
+            (metric @ Metric::L1, Axes::Own) => {
+                (query.values().to_vec(), Form::Distance { metric, factor, slack: UNDERFLOW as f32 })
+            }
+            (Metric::L1, Axes::Principal { center, .. }) => {
                 let (coordinates, length) = project(query, segment, center);
                 let slack = projection_error * (length + f64::from(directory.radius)) + UNDERFLOW;
-                OnAxes { rows, coordinates: &coordinates[..axes], slack }.bounds(low, high, count)
+                (coordinates, Form::Weighted { slack })
             }
-        },
-        Metric::InnerProduct => {
-            let norm = f64::from(query.norm());
-            let (coordinates, at_center, beyond) = match &directory.axes {
-                Axes::Own => (query.values().to_vec(), 0.0, 0.0),
-                Axes::Principal { center, .. } => {
-                    let (coordinates, _) = project(query, segment, &vec![0.0; center.len()]);
-                    let inside: f64 = coordinates.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-                    let beyond =
-                        (norm * norm - inside).max(0.0) + invisible(axes, segment.dims()) * norm * norm;
-                    let at_center: f64 =
-                        query.values().iter().zip(center).map(|(&q, &c)| f64::from(q) * f64::from(c)).sum();
-                    (coordinates, at_center, beyond.sqrt())
-                }
-            };
-            let vectors = f64::from(directory.max_norm) + f64::from(directory.radius);
-            let relative = 2.0 * projection_error + 2.0 * (axes as f64).sqrt() * sum_error + ORTHONORMALITY;
-            let vanished = vanished(axes, segment.dims(), norm) * vectors
-                + vanished(axes, segment.dims(), vectors) * norm
-                + PRODUCT_UNDERFLOW;
-            let slack = relative * norm * vectors + vanished;
-            let sums = sums(low, high, count, &coordinates[..axes], Metric::InnerProduct);
-            sums.into_iter()
-                .zip(&directory.leaves.beyond)
-                .map(|(sum, &leaf)| -(at_center + f64::from(sum) + beyond * f64::from(leaf) + slack))
-                .map(|bound| (bound - bound.abs() * 4.0 * UNIT) as f32)
-                .collect()
+            (Metric::InnerProduct, own_or_principal) => {
+                let norm = f64::from(query.norm());
+                let (coordinates, at_center, beyond) = match own_or_principal {
+                    Axes::Own => (query.values().to_vec(), 0.0, 0.0),
+                    Axes::Principal { center, .. } => {
+                        let (coordinates, _) = project(query, segment, &vec![0.0; center.len()]);
+                        let inside: f64 = coordinates.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+                        let beyond =
+                            (norm * norm - inside).max(0.0) + invisible(axes, segment.dims()) * norm * norm;
+                        let pairs = query.values().iter().zip(center);
+                        let at_center: f64 = pairs.map(|(&q, &c)| f64::from(q) * f64::from(c)).sum();
+                        (coordinates, at_center, beyond.sqrt())
+                    }
+                };
+                let vectors = f64::from(directory.max_norm) + f64::from(directory.radius);
+                let relative =
+                    2.0 * projection_error + 2.0 * (axes as f64).sqrt() * sum_error + ORTHONORMALITY;
+                let vanished = vanished(axes, segment.dims(), norm) * vectors
+                    + vanished(axes, segment.dims(), vectors) * norm
+                    + PRODUCT_UNDERFLOW;
+                let slack = relative * norm * vectors + vanished;
+                (coordinates, Form::Product { at_center, beyond, slack })
+            }
+        };
+        coordinates.truncate(axes);
+        Ranker { coordinates, form }
+    }
+
+    /// The bounds of some of the boxes, which are those of leaves or of groups of leaves of the segment.
+    pub(super) fn bounds(&self, segment: &Segment, boxes: &LeafTable, range: Range<usize>) -> Vec<f32> {
+        let LeafTable { low, high, .. } = boxes;
+        let stride = boxes.vectors.len();
+        match self.form {
+            Form::Distance { metric, factor, slack } => {
+                let sums = sums(low, high, stride, range, &self.coordinates, metric).into_iter();
+                let root = |sum: f32| if metric == Metric::L1 { sum } else { sum.sqrt() };
+                sums.map(|sum| (root(sum) * factor - slack).max(0.0)).collect()
+            }
+            Form::Weighted { slack } => {
+                let Axes::Principal { rows, .. } = &segment.directory().axes else {
+                    unreachable!("as in `new`")
+                };
+                OnAxes { rows, coordinates: &self.coordinates, slack }.bounds(low, high, stride, range)
+            }
+            Form::Product { at_center, beyond, slack } => {
+                sums(low, high, stride, range.clone(), &self.coordinates, Metric::InnerProduct)
+                    .into_iter()
+                    .zip(&boxes.beyond[range])
+                    .map(|(sum, &vectors)| {
+                        -(at_center + f64::from(sum) + beyond * f64::from(vectors) + slack)
+                    })
+                    .map(|bound| (bound - bound.abs() * 4.0 * UNIT) as f32)
+                    .collect()
+            }
         }
     }
 }
@@ -113,14 +146,14 @@ struct OnAxes<'a> {
 }
 
 impl OnAxes<'_> {
-    fn bounds(&self, low: &[f32], high: &[f32], count: usize) -> Vec<f32> {
+    fn bounds(&self, low: &[f32], high: &[f32], stride: usize, range: Range<usize>) -> Vec<f32> {
         let axes = self.coordinates.len();
         let floats = Kernels::get().floats();
         let mut outside = vec![0.0; axes];
         let mut sum = vec![0.0; self.rows.len() / axes.max(1)];
         let mut bound = |leaf: usize| {
             for (axis, (outside, &x)) in outside.iter_mut().zip(self.coordinates).enumerate() {
-                let (low, high) = (low[axis * count + leaf], high[axis * count + leaf]);
+                let (low, high) = (low[axis * stride + leaf], high[axis * stride + leaf]);
                 *outside = x - x.clamp(low, high);
             }
             let square: f64 = outside.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
@@ -134,7 +167,7 @@ impl OnAxes<'_> {
             let product = square - square.sqrt() * self.slack;
             (product / largest * (1.0 - 16.0 * UNIT)).max(0.0) as f32
         };
-        (0..count).map(&mut bound).collect()
+        range.map(&mut bound).collect()
     }
 }
 
@@ -168,12 +201,20 @@ fn project(query: &Query, segment: &Segment, center: &[f32]) -> (Vec<f32>, f64) 
     (coordinates.to_vec(), vector.iter().zip(center).map(square).sum::<f64>().sqrt())
 }
 
-/// Sums over the axes, for all boxes at once; or for all points, if both ends are the same.
-pub(super) fn sums(low: &[f32], high: &[f32], count: usize, coordinates: &[f32], metric: Metric) -> Vec<f32> {
+/// Sums over the axes, for some of the boxes at once; or for points, if both ends are the same. Each axis has `stride` numbers.
+pub(super) fn sums(
+    low: &[f32],
+    high: &[f32],
+    stride: usize,
+    range: Range<usize>,
+    coordinates: &[f32],
+    metric: Metric,
+) -> Vec<f32> {
     let floats = Kernels::get().floats();
-    let mut sums = vec![0.0; count];
+    let mut sums = vec![0.0; range.len()];
     for (axis, &coordinate) in coordinates.iter().enumerate() {
-        let (low, high) = (&low[axis * count..][..count], &high[axis * count..][..count]);
+        let axis = axis * stride + range.start..axis * stride + range.end;
+        let (low, high) = (&low[axis.clone()], &high[axis]);
         match metric {
             Metric::L2 | Metric::Cosine => floats.boxes_l2(low, high, coordinate, &mut sums),
             Metric::InnerProduct => floats.boxes_ip(low, high, coordinate, &mut sums),

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::leaf::{LeafScan, Wanted};
-use super::mask::{Mask, Met};
-use super::rank::{rank, RankedLeaf};
+use super::leaves::Leaves;
+use super::mask::{may_match, Mask, Met};
+use super::rank::RankedLeaf;
 use super::stream::Stream;
 use super::{ScanStats, CHECK_EVERY};
 use crate::layout::{tids, PageKind};
@@ -83,13 +84,15 @@ impl<S: PageRead> Within<S> {
     }
 
     fn rank(&mut self) {
-        for (source, (segment, _)) in self.segments.iter().enumerate() {
-            rank(&self.query, &self.filter, segment, source as u32, &mut self.leaves);
-        }
         let reach: Vec<f32> =
             self.segments.iter().map(|(segment, _)| self.scan.raw(segment, self.end)).collect();
-        self.leaves.retain(|leaf| leaf.matches && leaf.bound <= reach[leaf.source as usize]);
-        self.leaves.reverse();
+        let mut leaves = Leaves::grouped(&self.query, &self.segments);
+        leaves.rank_within(&self.segments, &reach);
+        let may_matter = |leaf: &&RankedLeaf| {
+            let segment = &self.segments[leaf.source as usize].0;
+            leaf.bound <= reach[leaf.source as usize] && may_match(&self.filter, segment, leaf.leaf as usize)
+        };
+        self.leaves = leaves.ranked().iter().filter(may_matter).rev().copied().collect();
     }
 
     fn visit(&mut self, leaf: RankedLeaf) -> Result<()> {

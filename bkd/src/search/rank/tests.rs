@@ -28,16 +28,17 @@ proptest! {
         let example = Example::new(metric, vectors, slack, leaf_size, &mut random);
         for query in queries {
             let Ok(query) = Query::new(metric, &query) else { continue };
-            let mut leaves = Vec::new();
-            rank(&query, &Filter::new(), &example.segment, 0, &mut leaves);
-            prop_assert_eq!(leaves.len(), example.segment.leaves());
-            for leaf in leaves {
-                for ordinal in example.segment.leaf_vectors(leaf.leaf as usize) {
+            let leaves = 0..example.segment.leaves();
+            let bounds =
+                Ranker::new(&query, &example.segment).bounds(&example.segment, &example.segment.directory().leaves, leaves.clone());
+            prop_assert_eq!(bounds.len(), leaves.len());
+            for (leaf, bound) in leaves.zip(bounds) {
+                for ordinal in example.segment.leaf_vectors(leaf) {
                     let vector = example.at(ordinal);
                     let exact = example.value(&query, vector);
                     prop_assert!(
-                        f64::from(leaf.bound) <= exact + example.tolerance(&query, vector),
-                        "a leaf is said to begin at {}, its vector {} is at {}", leaf.bound, ordinal, exact
+                        f64::from(bound) <= exact + example.tolerance(&query, vector),
+                        "a leaf is said to begin at {}, its vector {} is at {}", bound, ordinal, exact
                     );
                 }
             }
