@@ -187,9 +187,9 @@ pub fn io_concurrency(index: Index) -> usize {
 /// Blocks that this backend has read so far because they were in no buffer.
 #[inline]
 pub fn blocks_read() -> i64 {
-    // SAFETY: counters of this process, which nobody else looks at.
-    let usage = unsafe { &*(&raw const pg_sys::pgBufferUsage) };
-    usage.shared_blks_read + usage.local_blks_read
+    let usage = &raw const pg_sys::pgBufferUsage;
+    // SAFETY: counters of this process, which nobody changes meanwhile.
+    unsafe { (*usage).shared_blks_read + (*usage).local_blks_read }
 }
 
 /// The buffer behind another, or 0: where the next page of a file is likely to be, if both were read at the same time.
