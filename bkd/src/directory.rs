@@ -1,4 +1,5 @@
-//! The directory of a segment: what a scan must know before it reads a leaf. Encoded with bincode, and nowhere else.
+//! The directory of a segment: what a scan must know before it reads a leaf. Encoded with bincode, and nowhere else; numbers that are
+//! many are bytes to it ([`floats`]), which are copied, where it would decode one after the other.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,6 +7,8 @@ use crate::layout::attributes::{Span, MAX_COLUMNS};
 use crate::layout::packed::PackedLayout;
 use crate::layout::NO_BLOCK;
 use crate::{Calibration, Error, Result, Space};
+
+mod floats;
 
 /// Directions on which the tree was split, and in which the leaves have boxes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,8 +18,10 @@ pub enum Axes {
     /// Orthonormal directions (leading principal components), `rows.len() / dims` of them, applied to x - center.
     Principal {
         /// Origin of the axes.
+        #[serde(with = "floats")]
         center: Vec<f32>,
         /// The directions, one after the other.
+        #[serde(with = "floats")]
         rows: Vec<f32>,
     },
 }
@@ -38,10 +43,13 @@ pub struct LeafTable {
     pub vectors: Vec<u32>,
     /// Lower ends of the boxes on the axes: `low[axis * leaves + leaf]`. Packed values have one axis, their
     /// [size](crate::layout::packed).
+    #[serde(with = "floats")]
     pub low: Vec<f32>,
     /// Upper ends, in the same order.
+    #[serde(with = "floats")]
     pub high: Vec<f32>,
     /// Largest norm of what the axes do not see of a leaf's vectors (zero with [`Axes::Own`]).
+    #[serde(with = "floats")]
     pub beyond: Vec<f32>,
 }
 
@@ -52,10 +60,12 @@ pub struct CellTable {
     /// Vectors of each cell. Those of the cells of a leaf add up to the leaf's.
     pub vectors: Vec<u32>,
     /// Centres on the axes: `center[axis * cells + cell]`.
+    #[serde(with = "floats")]
     pub center: Vec<f32>,
     /// How far the vectors are from the centres on the axes: what is added to the squared distance of a centre, so that of two cells
     /// as far away the denser comes first. For inner products: what a query's length times this is added to the product,
     /// since it is the largest that counts.
+    #[serde(with = "floats")]
     pub spread: Vec<f32>,
     /// How many cells it takes.
     pub calibration: Calibration,
@@ -155,8 +165,9 @@ impl Directory {
     /// [`Error::Corrupt`] if the bytes are no directory or its parts do not fit together.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let config = bincode::config::standard().with_limit::<MAX_DECODED_BYTES>();
-        let (directory, read): (Directory, usize) = bincode::serde::decode_from_slice(bytes, config)
-            .map_err(|error| Error::corrupt(format!("segment directory: {error}")))?;
+        let (directory, read): (Directory, usize) =
+            bincode::serde::borrow_decode_from_slice(bytes, config)
+                .map_err(|error| Error::corrupt(format!("segment directory: {error}")))?;
         if read != bytes.len() {
             return Err(Error::corrupt("segment directory is followed by other bytes"));
         }

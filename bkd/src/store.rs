@@ -1,6 +1,6 @@
 //! Where pages come from and go to. Postgres' buffers are one such place, memory is another.
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 use crate::layout::{PageKind, Payload};
 use crate::{Error, Result};
@@ -17,6 +17,17 @@ pub trait PageRead {
     /// # Errors
     /// [`Error::Corrupt`] if the page is not what it should be.
     fn page(&self, kind: PageKind, sequence: u32) -> Result<Self::Page<'_>>;
+
+    /// How many reads it pays to have under way at once: none, unless pages come from a disk.
+    fn concurrency(&self) -> usize {
+        0
+    }
+
+    /// Lets the reading of pages begin that are wanted soon, of all that are not in memory. Returns whether there were any. Only a hint: what
+    /// is asked for may be wrong, and what goes wrong shows when the page is read.
+    fn prefetch(&self, _pages: Range<u32>) -> bool {
+        false
+    }
 }
 
 impl<S: PageRead> PageRead for &S {
@@ -27,6 +38,14 @@ impl<S: PageRead> PageRead for &S {
 
     fn page(&self, kind: PageKind, sequence: u32) -> Result<Self::Page<'_>> {
         (**self).page(kind, sequence)
+    }
+
+    fn concurrency(&self) -> usize {
+        (**self).concurrency()
+    }
+
+    fn prefetch(&self, pages: Range<u32>) -> bool {
+        (**self).prefetch(pages)
     }
 }
 

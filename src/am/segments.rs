@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,7 +11,9 @@ use bkd::layout::{blob, payload, PageHeader, PageKind, Payload};
 use bkd::{Directory, Error, PageRead, Result, Segment};
 
 use super::chain::read_header;
-use crate::pg::buffer::{RecentBuffer, SharedPage};
+use crate::pg::buffer::{
+    blocks_read, damage_is_found, io_concurrency, next_buffer, prefetch, RecentBuffer, SharedPage,
+};
 use crate::pg::index::{FileEnd, FileId, Index};
 use crate::pg::interrupts::check_for_interrupts;
 use crate::pg::report::OrRaise;
@@ -39,7 +41,13 @@ impl Opened {
     /// Access to the pages, for one scan.
     pub fn pages(&self, index: Index) -> SegmentPages {
         let refresh = SCANS.with(|scans| scans.replace(scans.get().wrapping_add(1))) % REFRESH;
-        SegmentPages { index, opened: self.clone(), refresh }
+        SegmentPages {
+            index,
+            opened: self.clone(),
+            refresh,
+            disk: Disk::default(),
+            trusted: damage_is_found(),
+        }
     }
 
     /// Memory that it takes, about.
@@ -54,6 +62,38 @@ pub struct SegmentPages {
     opened: Opened,
     /// Which pages to look up anew, modulo [`REFRESH`].
     refresh: u32,
+    disk: Disk,
+    /// Whether pages in buffers are what was written.
+    trusted: bool,
+}
+
+/// Whether pages have to be read from disk. Asking for them ahead takes time, so it begins when a page was missing, and ends when no
+/// other is.
+#[derive(Default)]
+struct Disk {
+    /// Reads that it pays to have under way; 0 as long as pages are found in buffers.
+    concurrency: Cell<usize>,
+    /// Pages that were asked for and were there, one after the other.
+    found: Cell<usize>,
+}
+
+/// After so many pages that were there, those that follow are taken to be there, too.
+const FOUND: usize = 64;
+
+impl Disk {
+    fn missed(&self, index: Index) {
+        if self.concurrency.get() == 0 {
+            self.concurrency.set(io_concurrency(index));
+        }
+        self.found.set(0);
+    }
+
+    fn asked(&self, pages: usize, missing: usize) {
+        self.found.set(if missing > 0 { 0 } else { self.found.get() + pages });
+        if self.found.get() >= FOUND {
+            self.concurrency.set(0);
+        }
+    }
 }
 
 impl PageRead for SegmentPages {
@@ -67,14 +107,34 @@ impl PageRead for SegmentPages {
         let before = recent.get();
         if sequence % REFRESH == self.refresh {
             recent.set(0);
+        } else if before == 0 && sequence > 0 {
+            // The first query of a connection. To look up all pages took half as long as to search.
+            recent.set(next_buffer(self.opened.recent[sequence as usize - 1].get()));
         }
+        let read = blocks_read();
         let page = SharedPage::read_recent(self.index, block, recent);
+        if blocks_read() != read {
+            self.disk.missed(self.index);
+        }
         // The checksum is looked at when the page is new to this backend: read for the first time, or found in another buffer, so read
-        // from disk anew. Later the header is enough to tell that the page is still this one.
-        if recent.get() != before || !PageHeader::matches(&page, kind, segment.id(), sequence) {
+        // from disk anew; unless Postgres did that. Later the header is enough to tell that the page is still this one.
+        let is_new = recent.get() != before && !self.trusted;
+        if is_new || !PageHeader::matches(&page, kind, segment.id(), sequence) {
             read_header(&page, block, kind, segment.id(), sequence)?;
         }
         Ok(SegmentPage(page))
+    }
+
+    #[inline]
+    fn concurrency(&self) -> usize {
+        self.disk.concurrency.get()
+    }
+
+    fn prefetch(&self, pages: Range<u32>) -> bool {
+        let count = pages.len();
+        let missing = prefetch(self.index, pages.map(|page| self.opened.segment.block(page)));
+        self.disk.asked(count, missing);
+        missing > 0
     }
 }
 
@@ -199,7 +259,8 @@ fn walk_directory(
 thread_local! {
     static CACHE: RefCell<Cache> = RefCell::default();
     /// Scans so far.
-    static SCANS: Cell<u32> = const { Cell::new(0) };
+    /// Not from zero: connections that ask one query each are to look up different pages.
+    static SCANS: Cell<u32> = Cell::new(std::process::id());
 }
 
 /// A segment and what the metapage said of it: owner numbers start anew in a new file, and a file may get the number of one that was

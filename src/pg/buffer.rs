@@ -16,13 +16,15 @@ use super::index::Index;
 use super::report::OrRaise;
 use super::versions::FileLocator;
 
-/// The bindings' own declarations, without the guard around each call.
+/// The bindings' own declarations, without the guard around each call; and what they leave out.
 mod unguarded {
     use super::FileLocator;
     use pgrx::pg_sys;
     use std::ffi::c_int;
 
     unsafe extern "C-unwind" {
+        pub static ignore_checksum_failure: bool;
+
         pub fn ReadBufferExtended(
             relation: pg_sys::Relation,
             fork: pg_sys::ForkNumber::Type,
@@ -38,6 +40,11 @@ mod unguarded {
         ) -> bool;
         pub fn LockBuffer(buffer: pg_sys::Buffer, mode: c_int);
         pub fn UnlockReleaseBuffer(buffer: pg_sys::Buffer);
+        pub fn PrefetchBuffer(
+            relation: pg_sys::Relation,
+            fork: pg_sys::ForkNumber::Type,
+            block: pg_sys::BlockNumber,
+        ) -> pg_sys::PrefetchBufferResult;
     }
 }
 
@@ -157,6 +164,50 @@ impl Drop for Locked {
             unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| unguarded::UnlockReleaseBuffer(self.buffer)) }
         }
     }
+}
+
+/// Lets the system read blocks of the main fork that are not in a buffer, without waiting for it. Returns how many these were.
+pub fn prefetch(index: Index, blocks: impl Iterator<Item = u32>) -> usize {
+    let relation = index.raw();
+    let is_missing = |&block: &u32| {
+        // SAFETY: the relation is open; the call leaves nothing behind that a longjmp could leave undone.
+        unsafe { unguarded::PrefetchBuffer(relation, pg_sys::ForkNumber::MAIN_FORKNUM, block) }.initiated_io
+    };
+    // SAFETY: the same is true of an iterator over numbers.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| blocks.filter(is_missing).count()) }
+}
+
+/// How many reads it pays to have under way at once in the index's tablespace (`effective_io_concurrency`).
+pub fn io_concurrency(index: Index) -> usize {
+    // SAFETY: a lookup in a cache of the catalogs.
+    let setting = unsafe { pg_sys::get_tablespace_io_concurrency(index.tablespace()) };
+    usize::try_from(setting).unwrap_or(0)
+}
+
+/// Blocks that this backend has read so far because they were in no buffer.
+#[inline]
+pub fn blocks_read() -> i64 {
+    let usage = &raw const pg_sys::pgBufferUsage;
+    // SAFETY: counters of this process, which nobody changes meanwhile.
+    unsafe { (*usage).shared_blks_read + (*usage).local_blks_read }
+}
+
+/// The buffer behind another, or 0: where the next page of a file is likely to be, if both were read at the same time.
+#[inline]
+pub fn next_buffer(buffer: pg_sys::Buffer) -> pg_sys::Buffer {
+    // SAFETY: a setting, which is constant while the server runs.
+    let last = unsafe { pg_sys::NBuffers };
+    if (1..last).contains(&buffer) {
+        buffer + 1
+    } else {
+        0
+    }
+}
+
+/// Whether Postgres finds damage when it reads a page: then there is none in its buffers.
+pub fn damage_is_found() -> bool {
+    // SAFETY: what the control file says, and a setting.
+    unsafe { pg_sys::DataChecksumsEnabled() && !unguarded::ignore_checksum_failure }
 }
 
 /// The buffer in which a page was when it was last read, or 0.

@@ -70,6 +70,11 @@ impl Index {
         self.data().rd_id
     }
 
+    /// Where the index lies: its tablespace, or none if that is the database's.
+    pub fn tablespace(self) -> pg_sys::Oid {
+        self.class().reltablespace
+    }
+
     /// The file in which the index lies at present.
     pub fn file(self) -> FileId {
         let [tablespace, database, relation] =

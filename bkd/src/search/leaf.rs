@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::stream::{Coarse, Stream};
+use super::waiting::Waiting;
 use crate::kernels::{CodedQuery, Grid, Kernels, Survivors, Threshold};
 use crate::layout::leaf::{LeafHeader, LANES};
 use crate::layout::{CHUNK, CHUNKS_PER_PAGE};
@@ -66,20 +67,21 @@ impl LeafScan {
         Scale::new(&self.query, segment.directory().max_norm).raw(tau)
     }
 
-    /// Scans the wanted vectors of a leaf. `offer` takes the keys and ordinals of vectors that may matter and returns the new tau.
+    /// Scans the wanted vectors of the leaf of `waiting`, which takes those whose fine records are not at hand. `offer` takes the keys and ordinals of vectors that may matter and returns the new tau.
     /// Returns how many there were, and of how many coarse codes were compared.
     pub(super) fn scan<S: PageRead>(
         &mut self,
         segment: &Segment,
         stream: &mut Stream<'_, S>,
-        leaf: usize,
         wanted: Wanted<'_>,
+        waiting: &mut Waiting,
         mut tau: f32,
         mut offer: impl FnMut(f32, u32) -> f32,
     ) -> Result<Scanned> {
         let Wanted { runs, masks } = wanted;
         let (mut coarse, mut fine) = stream.split();
         let layout = segment.layout();
+        let leaf = waiting.leaf as usize;
         let vectors = segment.leaf_vectors(leaf);
         let at = segment.leaf_chunk(leaf);
         let mut view = self.view(segment, &mut coarse, at, vectors.len())?;
@@ -88,6 +90,10 @@ impl LeafScan {
         let block_chunks = layout.block_chunks();
         let mut survivors = [0 as Survivors; CHUNKS_PER_PAGE / 2];
         let mut scanned = Scanned::default();
+        if tau.is_infinite() && fine.concurrency() > 0 {
+            // Hardly anything will be ruled out.
+            fine.prefetch(vectors.clone());
+        }
         // Until there are enough candidates everything survives, so look at a few vectors first.
         let mut at_once = if tau.is_infinite() { 1 } else { usize::MAX };
         for run in runs {
@@ -130,10 +136,22 @@ impl LeafScan {
                         let ordinal = vectors.start + ((block + step) * LANES + lane) as u32;
                         let codes = at + (step * block_chunks + 1) as u64;
                         gather(&mut coarse, codes, layout.groups, lane, &mut self.high)?;
-                        let (low, residual) = fine.record(ordinal)?;
-                        let raw = view.fine.raw(self.kernels, &self.grid, &self.high, low, residual);
                         scanned.fine += 1;
-                        let key = view.scale.key(raw);
+                        // Without tau there is nothing else to do meanwhile.
+                        if tau < f32::INFINITY
+                            && fine.concurrency() > 0
+                            && waiting.takes(&fine, ordinal, &self.high)
+                        {
+                            continue;
+                        }
+                        let (low, residual) = fine.record(ordinal)?;
+                        let key = view.scale.key(view.fine.raw(
+                            self.kernels,
+                            &self.grid,
+                            &self.high,
+                            low,
+                            residual,
+                        ));
                         if key < tau {
                             tau = offer(key, ordinal);
                         }
@@ -146,6 +164,29 @@ impl LeafScan {
             }
         }
         Ok(scanned)
+    }
+
+    /// Compares the vectors of a leaf whose fine records were waited for.
+    pub(super) fn compare<S: PageRead>(
+        &mut self,
+        segment: &Segment,
+        stream: &mut Stream<'_, S>,
+        waiting: &Waiting,
+        mut tau: f32,
+        mut offer: impl FnMut(f32, u32) -> f32,
+    ) -> Result<()> {
+        let (mut coarse, mut fine) = stream.split();
+        let leaf = waiting.leaf as usize;
+        let view =
+            self.view(segment, &mut coarse, segment.leaf_chunk(leaf), segment.leaf_vectors(leaf).len())?;
+        for (ordinal, high) in waiting.vectors(self.high.len()) {
+            let (low, residual) = fine.record(ordinal)?;
+            let key = view.scale.key(view.fine.raw(self.kernels, &self.grid, high, low, residual));
+            if key < tau {
+                tau = offer(key, ordinal);
+            }
+        }
+        Ok(())
     }
 
     /// The coarse scan of a block that lies on several pages.

@@ -19,6 +19,7 @@ mod mask;
 mod rank;
 mod stream;
 mod view;
+mod waiting;
 mod within;
 
 use std::ops::Range;
@@ -36,6 +37,7 @@ pub(crate) use mask::{may_match, Mask, Met};
 use rank::RankedLeaf;
 pub(crate) use rank::{invisible, projection_error, vanished, ORTHONORMALITY};
 pub(crate) use stream::{Coarse, Fine, Stream};
+use waiting::{Queue, Waiting};
 pub(crate) use within::push_rows;
 pub use within::Within;
 
@@ -106,6 +108,8 @@ pub(crate) const GROWTH: usize = 8;
 pub(crate) const MAX_CAPACITY: usize = 1 << 20;
 /// Leaves that are visited best first, to make tau tight; the others follow in storage order, which reads faster.
 const BEST_FIRST: usize = 32;
+/// So many are in any case.
+const FEW_JUMPS: usize = 4;
 /// Leaves by which the selectivity of a filter is judged.
 const SAMPLED_LEAVES: usize = 16;
 /// Leaves between two calls of `check`.
@@ -126,6 +130,8 @@ pub struct Search<S> {
     leaves: Leaves,
     /// Candidates of the current pass, the smallest key last.
     pending: Vec<Candidate>,
+    /// From here on, the pages of their addresses were sent for, if that pays.
+    sent_for: usize,
     /// No row that is not pending has a key below this.
     watermark: f32,
     /// Rows with keys from here on are not wanted.
@@ -163,6 +169,7 @@ impl<S: PageRead> Search<S> {
             delta,
             leaves: Leaves::default(),
             pending: Vec::new(),
+            sent_for: 0,
             watermark: f32::NEG_INFINITY,
             end: f32::INFINITY,
             recall: 1.0,
@@ -212,7 +219,9 @@ impl<S: PageRead> Search<S> {
     /// [`crate::Error::Corrupt`] if a page is not what it should be.
     pub fn next(&mut self, check: &mut dyn FnMut()) -> Result<Option<Hit>> {
         loop {
-            while let Some(candidate) = self.pending.pop() {
+            loop {
+                self.prefetch_tids();
+                let Some(candidate) = self.pending.pop() else { break };
                 let tid = self.tid(candidate)?;
                 if !tid.is_dead() {
                     self.stats.rows += 1;
@@ -230,6 +239,20 @@ impl<S: PageRead> Search<S> {
     /// What the search did so far.
     pub fn stats(&self) -> ScanStats {
         self.stats
+    }
+
+    /// Sends for the addresses of the next rows, as many as pay, if they have to be waited for.
+    fn prefetch_tids(&mut self) {
+        let concurrency = concurrency(&self.segments);
+        if concurrency == 0 || self.pending.len() > self.sent_for {
+            return;
+        }
+        self.sent_for = self.pending.len().saturating_sub(concurrency);
+        for candidate in self.pending[self.sent_for..].iter().rev().filter(|next| next.source != DELTA) {
+            let (segment, store) = &self.segments[candidate.source as usize];
+            let (page, _) = segment.tid_position(candidate.ordinal);
+            store.prefetch(page..page + 1);
+        }
     }
 
     fn tid(&self, candidate: Candidate) -> Result<Tid> {
@@ -286,6 +309,7 @@ impl<S: PageRead> Search<S> {
             return Ok(());
         }
         self.pending = candidates.into_descending();
+        self.sent_for = self.pending.len();
         self.exhausted = !full && !latecomers;
         // Bounds of this pass are those of rows that were at the old watermark or beyond.
         for candidate in &mut self.pending {
@@ -353,7 +377,7 @@ impl<S: PageRead> Search<S> {
         let mut rest: Vec<RankedLeaf> = self.leaves.ranked().iter().filter(within).copied().collect();
         let vectors: u64 = self.segments.iter().map(|(segment, _)| u64::from(segment.vectors())).sum();
         let average = (vectors as f64 / self.stats.leaves as f64 * self.selectivity) as usize;
-        let best = BEST_FIRST.max(2 * self.capacity / average.max(1)).min(rest.len());
+        let best = best_first(&self.segments).max(2 * self.capacity / average.max(1)).min(rest.len());
         let mut first = rest.clone();
         if best < first.len() {
             let (_, &mut bar, _) = first.select_nth_unstable_by(best, RankedLeaf::by_bound);
@@ -363,13 +387,18 @@ impl<S: PageRead> Search<S> {
             rest.clear();
         }
         first.sort_unstable_by(RankedLeaf::by_bound);
-        for leaf in first.into_iter().chain(rest) {
+        let best = first.len();
+        for (at, leaf) in first.into_iter().chain(rest).enumerate() {
             let segment = &self.segments[leaf.source as usize].0;
             if leaf.bound <= self.scan.raw(segment, candidates.tau()) {
                 visit.whole_leaf(leaf, &mut self.scan, candidates, &mut self.stats, check)?;
+                if at < best {
+                    // It is visited for tau.
+                    visit.settle(0, &mut self.scan, candidates)?;
+                }
             }
         }
-        Ok(visit.latecomers)
+        visit.finish(&mut self.scan, candidates)
     }
 
     /// The nearest cells first, to make tau tight, then the others as they lie, the cells of a leaf together. Segments without cells
@@ -382,9 +411,10 @@ impl<S: PageRead> Search<S> {
     ) -> Result<bool> {
         let mut rest = budget.cells;
         let mut first = rest.clone();
-        if first.len() > BEST_FIRST {
-            let (_, &mut bar, _) = first.select_nth_unstable_by(BEST_FIRST, RankedCell::by_score);
-            first.truncate(BEST_FIRST);
+        let best = best_first(&self.segments);
+        if first.len() > best {
+            let (_, &mut bar, _) = first.select_nth_unstable_by(best, RankedCell::by_score);
+            first.truncate(best);
             rest.retain(|cell| RankedCell::by_score(cell, &bar).is_ge());
         } else {
             rest.clear();
@@ -402,7 +432,7 @@ impl<S: PageRead> Search<S> {
         let groups =
             first.chunks(1).chain(rest.chunk_by(|a, b| (a.source, leaf_of(a)) == (b.source, leaf_of(b))));
         let mut runs: Vec<Range<u32>> = Vec::new();
-        for cells in groups {
+        for (at, cells) in groups.enumerate() {
             let segment = &self.segments[cells[0].source as usize].0;
             let leaf =
                 self.leaves.ranked()[first_leaves[cells[0].source as usize] + leaf_of(&cells[0]) as usize];
@@ -418,6 +448,9 @@ impl<S: PageRead> Search<S> {
                 }
             }
             visit.runs(leaf, &runs, &mut self.scan, candidates, &mut self.stats, check)?;
+            if at < best {
+                visit.settle(0, &mut self.scan, candidates)?;
+            }
         }
         let without_cells =
             self.segments.iter().zip(first_leaves).filter(|((segment, _), _)| !segment.has_cells());
@@ -428,7 +461,7 @@ impl<S: PageRead> Search<S> {
                 }
             }
         }
-        Ok(visit.latecomers)
+        visit.finish(&mut self.scan, candidates)
     }
 
     /// The key below which unseen rows are latecomers.
@@ -454,11 +487,28 @@ impl<S: PageRead> Search<S> {
     }
 }
 
+/// How many reads it pays to have under way at once.
+fn concurrency<S: PageRead>(segments: &[(Arc<Segment>, S)]) -> usize {
+    segments.iter().map(|(_, store)| store.concurrency()).max().unwrap_or(0)
+}
+
+/// Leaves to be visited best first. From disk, a jump takes as long as some dozens of pages in sequence: there are fewer if leaves have many
+/// pages.
+fn best_first<S: PageRead>(segments: &[(Arc<Segment>, S)]) -> usize {
+    if concurrency(segments) == 0 {
+        return BEST_FIRST;
+    }
+    let sum = |of: fn(&Segment) -> usize| segments.iter().map(|(segment, _)| of(segment)).sum::<usize>();
+    let jumps = BEST_FIRST * sum(Segment::leaves) / sum(|segment| segment.leaf_pages().len()).max(1);
+    jumps.clamp(FEW_JUMPS, BEST_FIRST)
+}
+
 /// Visits leaves, holding on to the pages of the last one.
 struct Visit<'a, S: PageRead> {
     segments: &'a [(Arc<Segment>, S)],
     seen: &'a [Vec<u64>],
     stream: Option<(u32, Stream<'a, S>)>,
+    waiting: Queue,
     visited: usize,
     /// Keys below this come too late.
     floor: f32,
@@ -475,7 +525,17 @@ impl<'a, S: PageRead> Visit<'a, S> {
         filter: &'a Filter,
         mask: &'a mut Mask,
     ) -> Self {
-        Visit { segments, seen, stream: None, visited: 0, floor, latecomers: false, filter, mask }
+        Visit {
+            segments,
+            seen,
+            stream: None,
+            waiting: Queue::default(),
+            visited: 0,
+            floor,
+            latecomers: false,
+            filter,
+            mask,
+        }
     }
 
     fn whole_leaf(
@@ -511,27 +571,68 @@ impl<'a, S: PageRead> Visit<'a, S> {
             Met::All => None,
             Met::These(masks) => Some(masks),
         };
-        let stream = match &mut self.stream {
-            Some((source, stream)) if *source == leaf.source => stream,
-            other => &mut other.insert((leaf.source, Stream::new(segment, store))).1,
-        };
-        let tau = candidates.tau();
-        let (seen, floor, latecomers) = (self.seen, self.floor, &mut self.latecomers);
-        let offer = |key, ordinal| {
-            if !is_seen(seen, leaf.source as usize, ordinal) {
-                if key < floor {
-                    *latecomers = true;
-                } else {
-                    candidates.push(Candidate::new(key, leaf.source, ordinal));
-                }
-            }
-            candidates.tau()
-        };
         stats.leaves_visited += 1;
-        let scanned = scan.scan(segment, stream, leaf.leaf as usize, Wanted { runs, masks }, tau, offer)?;
+        let mut waiting = Waiting::new(leaf.source, leaf.leaf);
+        let stream = stream_of(&mut self.stream, leaf.source, segment, store);
+        let wanted = Wanted { runs, masks };
+        let tau = candidates.tau();
+        let offer = offer(self.seen, self.floor, &mut self.latecomers, leaf.source, candidates);
+        let scanned = scan.scan(segment, stream, wanted, &mut waiting, tau, offer)?;
         stats.coarse += scanned.coarse;
         stats.fine += scanned.fine;
+        self.waiting.push(waiting);
+        self.settle(store.concurrency(), scan, candidates)
+    }
+
+    /// Waits for fine records that are on their way until there are so many pages left, or fewer.
+    fn settle(&mut self, pages: usize, scan: &mut LeafScan, candidates: &mut Candidates) -> Result<()> {
+        while let Some(waiting) = self.waiting.pop_beyond(pages) {
+            let (segment, store) = &self.segments[waiting.source as usize];
+            let stream = stream_of(&mut self.stream, waiting.source, segment, store);
+            let tau = candidates.tau();
+            let offer = offer(self.seen, self.floor, &mut self.latecomers, waiting.source, candidates);
+            scan.compare(segment, stream, &waiting, tau, offer)?;
+        }
         Ok(())
+    }
+
+    /// Waits for all. Returns whether there were latecomers.
+    fn finish(mut self, scan: &mut LeafScan, candidates: &mut Candidates) -> Result<bool> {
+        self.settle(0, scan, candidates)?;
+        Ok(self.latecomers)
+    }
+}
+
+/// A reader of a segment: the one of the leaf before, if that was of the same.
+fn stream_of<'s, 'a, S: PageRead>(
+    stream: &'s mut Option<(u32, Stream<'a, S>)>,
+    source: u32,
+    segment: &'a Segment,
+    store: &'a S,
+) -> &'s mut Stream<'a, S> {
+    if stream.as_ref().is_none_or(|(of, _)| *of != source) {
+        *stream = Some((source, Stream::new(segment, store)));
+    }
+    &mut stream.as_mut().expect("just made").1
+}
+
+/// What takes the keys and ordinals of vectors of a segment and returns tau.
+fn offer<'c>(
+    seen: &'c [Vec<u64>],
+    floor: f32,
+    latecomers: &'c mut bool,
+    source: u32,
+    candidates: &'c mut Candidates,
+) -> impl FnMut(f32, u32) -> f32 + 'c {
+    move |key, ordinal| {
+        if !is_seen(seen, source as usize, ordinal) {
+            if key < floor {
+                *latecomers = true;
+            } else {
+                candidates.push(Candidate::new(key, source, ordinal));
+            }
+        }
+        candidates.tau()
     }
 }
 

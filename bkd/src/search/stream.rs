@@ -1,5 +1,7 @@
 //! Reading a segment's coarse stream and fine records, holding on to the page that was read last.
 
+use std::ops::Range;
+
 use crate::layout::{PageKind, Payload, CHUNK, CHUNKS_PER_PAGE};
 use crate::{PageRead, Result, Segment};
 
@@ -12,12 +14,16 @@ struct Plane<'a, S: PageRead + 'a> {
 
 impl<'a, S: PageRead> Plane<'a, S> {
     fn page(&mut self, sequence: u32) -> Result<&Payload> {
-        if self.current.as_ref().is_none_or(|(held, _)| *held != sequence) {
+        if !self.is_current(sequence) {
             // One page at a time: let go of the old one first.
             self.current = None;
             self.current = Some((sequence, self.store.page(self.kind, sequence)?));
         }
         Ok(&self.current.as_ref().expect("just read").1)
+    }
+
+    fn is_current(&self, sequence: u32) -> bool {
+        self.current.as_ref().is_some_and(|(held, _)| *held == sequence)
     }
 }
 
@@ -80,5 +86,27 @@ impl<S: PageRead> Fine<'_, '_, S> {
         let record = &self.1.page(page)?[at..at + self.0.fine_layout().record];
         let (low, residual) = record.split_at(record.len() - 2);
         Ok((low, u16::from_le_bytes([residual[0], residual[1]])))
+    }
+
+    /// How many records it pays to wait for at once.
+    pub(crate) fn concurrency(&self) -> usize {
+        self.1.store.concurrency()
+    }
+
+    /// The page of a vector's record.
+    pub(crate) fn page_of(&self, ordinal: u32) -> u32 {
+        self.0.fine_position(ordinal).0
+    }
+
+    /// Whether a page can be had without waiting. If not, it is sent for.
+    pub(crate) fn is_at_hand(&self, page: u32) -> bool {
+        self.1.is_current(page) || !self.1.store.prefetch(page..page + 1)
+    }
+
+    /// Sends for the records of vectors.
+    pub(crate) fn prefetch(&self, ordinals: Range<u32>) {
+        let (first, last) =
+            (self.0.fine_position(ordinals.start).0, self.0.fine_position(ordinals.end - 1).0);
+        self.1.store.prefetch(first..last + 1);
     }
 }

@@ -7,6 +7,7 @@ use super::leaves::Leaves;
 use super::mask::{may_match, Mask, Met};
 use super::rank::RankedLeaf;
 use super::stream::Stream;
+use super::waiting::Waiting;
 use super::{ScanStats, CHECK_EVERY};
 use crate::layout::{tids, PageKind};
 use crate::{Filter, PageRead, Query, Result, Segment, Tid};
@@ -104,20 +105,24 @@ impl<S: PageRead> Within<S> {
         };
         let mut found = Vec::new();
         let mut stream = Stream::new(segment, store);
-        let offer = |_, ordinal| {
+        let mut offer = |_, ordinal| {
             found.push(ordinal);
             self.end
         };
         let vectors = segment.leaf_vectors(leaf.leaf as usize);
-        let leaf = leaf.leaf as usize;
+        let mut waiting = Waiting::new(leaf.source, leaf.leaf);
         let scanned = self.scan.scan(
             segment,
             &mut stream,
-            leaf,
             Wanted { runs: &[vectors], masks },
+            &mut waiting,
             self.end,
-            offer,
+            &mut offer,
         )?;
+        if !waiting.is_empty() {
+            self.scan.compare(segment, &mut stream, &waiting, self.end, &mut offer)?;
+            found.sort_unstable();
+        }
         self.stats.coarse += scanned.coarse;
         self.stats.fine += scanned.fine;
         self.stats.leaves_visited += 1;

@@ -151,13 +151,18 @@ impl Index {
         self.rows[0].len()
     }
 
-    fn stores(&self) -> Vec<(Arc<Segment>, &MemStore)> {
+    pub fn stores(&self) -> Vec<(Arc<Segment>, &MemStore)> {
         self.segments.iter().map(|built| (built.segment.clone(), &built.store)).collect()
     }
 
     pub fn search(&self, query: &Query) -> Search<&MemStore> {
+        self.search_in(query, self.stores())
+    }
+
+    /// The same with other stores of the same pages.
+    pub fn search_in<S: PageRead>(&self, query: &Query, stores: Vec<(Arc<Segment>, S)>) -> Search<S> {
         let delta = self.delta.iter().map(|(vector, tid)| (query.exact().key(vector), *tid)).collect();
-        Search::new(query.clone(), self.stores(), delta)
+        Search::new(query.clone(), stores, delta)
     }
 
     /// Row addresses of all that may be at this value or less; of the delta by key, as an access method does it.
@@ -183,8 +188,20 @@ impl Index {
 
     /// Compares a search with a sort of all values: the same values in the same order, every row once.
     pub fn assert_exact(&self, query: &[f32], sum: Sum, limit: usize, expect: Option<usize>) {
+        self.assert_exact_in(self.stores(), query, sum, limit, expect);
+    }
+
+    /// The same with other stores of the same pages.
+    pub fn assert_exact_in<S: PageRead>(
+        &self,
+        stores: Vec<(Arc<Segment>, S)>,
+        query: &[f32],
+        sum: Sum,
+        limit: usize,
+        expect: Option<usize>,
+    ) {
         let Ok(prepared) = Query::new(self.metric, query) else { return };
-        let mut search = self.search(&prepared);
+        let mut search = self.search_in(&prepared, stores);
         if let Some(rows) = expect {
             search.expect(rows);
         }
@@ -290,7 +307,11 @@ pub fn operator(metric: Metric, sum: Sum, a: &[f32], b: &[f32]) -> f64 {
 
 /// The executor: takes rows from a search, computes their values, returns them in the order of these. Panics where
 /// Postgres would raise an error: if a value is below the bound that came with it, or if bounds descend.
-pub fn ordered(search: &mut Search<&MemStore>, value: impl Fn(Tid) -> f64, limit: usize) -> Vec<(f64, Tid)> {
+pub fn ordered<S: PageRead>(
+    search: &mut Search<S>,
+    value: impl Fn(Tid) -> f64,
+    limit: usize,
+) -> Vec<(f64, Tid)> {
     #[derive(PartialEq)]
     struct Row(f64, Tid);
     impl Eq for Row {}
