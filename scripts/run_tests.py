@@ -26,7 +26,7 @@ from paths import REPO, SCRIPTS, target_dir
 from pgcluster import Cluster
 
 LOGS = target_dir() / "test-logs"
-TIMEOUT = 1500  # seconds; nothing but a hanging test takes that long
+TIMEOUT = 3600  # seconds; nothing but a hanging test takes that long, on a busy machine either
 LONG_TIMEOUT = 6 * 3600
 SHOWN_LINES = 60
 PACKAGES = ("bkd", "vector-format", "kdvector")

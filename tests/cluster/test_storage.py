@@ -165,6 +165,8 @@ def test_standby_without_unlogged_tables(make_cluster: Callable[..., Cluster], r
             answer = compare(connection, question, "items_index")
             assert [row[1] for row in compare(reader, question, "items_index")] == [row[1] for row in answer]
         connection.execute("ALTER TABLE items SET UNLOGGED")
+        # Version 18 finds the sequence damaged after the promotion: "bad magic number".
+        connection.execute("ALTER SEQUENCE items_id_seq SET LOGGED")
         cluster.wait_for_replay(standby)
     cluster.crash()
     standby.promote()

@@ -105,8 +105,9 @@ def test_generic_plan(items: Items, opclass: str) -> None:
     for method, settings in {"Seq Scan": TABLE, **PLANS}.items():
         with planned(db, {**settings, "plan_cache_mode": "force_generic_plan"}):
             db.execute(
-                f"PREPARE near({type_of(opclass)}, float8) AS SELECT array_agg(id ORDER BY id) FROM items "
-                f"WHERE {WITHIN[opclass]}(embedding, $1, $2)"
+                f"PREPARE near({type_of(opclass)}, float8) AS SELECT array_agg(id ORDER BY id) FROM "
+                # Since version 16 a scan of the primary key would give the order.
+                f"(SELECT id FROM items WHERE {WITHIN[opclass]}(embedding, $1, $2) OFFSET 0) found"
             )
             plan = plan_of(db, psycopg.sql.SQL("EXECUTE near(NULL, NULL)"))
             assert nodes(plan) == {method} - {"Seq Scan"}
