@@ -454,6 +454,26 @@ fn many_equal_values() {
     }
 }
 
+/// A leaf that reaches far out for the sake of one vector does not hide what lies on the other side of the query.
+#[test]
+fn one_enormous_vector() {
+    let value =
+        |element: f32| Value::Sparse((0..40).map(|index| (index, element + index as f32 / 100.0)).collect());
+    for metric in [Metric::L1, Metric::L2] {
+        // Clusters of 53, between which some leaves begin: a query there is in none of them.
+        let rows = (0..1500).map(|at| match at {
+            0 => value(1e12),
+            _ => value((at / 53 * 10) as f32 + (at % 53) as f32 / 1000.0),
+        });
+        let index = Index::new(Packing::Sparse(metric), 40, rows.collect());
+        for cluster in 0..28 {
+            let query = value((cluster * 10) as f32 + 3.0);
+            index.check_within(&query, &Filter::new(), 20);
+            index.check_search(&query, &Filter::new(), None);
+        }
+    }
+}
+
 /// A search for what has few bits, or is short, looks at few leaves.
 #[test]
 fn sizes_rule_leaves_out() {

@@ -145,7 +145,7 @@ impl PackedQuery {
     }
 
     /// What the SQL operator returns at the least for values whose sizes are in this range. It descends towards the query's own size and
-    /// ascends behind it, or only descends.
+    /// ascends behind it, or only descends, but for rounding.
     pub(crate) fn bound(&self, low: f32, high: f32) -> f32 {
         let (low, high) = (f64::from(low), f64::from(high));
         let bound = match &self.kind {
@@ -250,13 +250,8 @@ impl SparseQuery {
     fn bound(&self, low: f64, high: f64) -> f64 {
         let terms = MAX_ELEMENTS + self.lookup.len();
         match self.metric {
-            Metric::L2 => {
-                let (low, high, own) = (low.sqrt(), high.sqrt(), self.size.sqrt());
-                distance_key((low - own).max(own - high) - (high + own) * UNIT, terms)
-            }
-            Metric::L1 => {
-                distance_key((low - self.size).max(self.size - high) - (high + self.size) * UNIT, terms)
-            }
+            Metric::L2 => distance_bound(low.sqrt(), high.sqrt(), self.size.sqrt(), terms),
+            Metric::L1 => distance_bound(low, high, self.size, terms),
             Metric::InnerProduct => {
                 // Cauchy's inequality holds for the magnitudes, too.
                 let most = high.sqrt() * self.size.sqrt();
@@ -265,6 +260,14 @@ impl SparseQuery {
             Metric::Cosine => 0.0,
         }
     }
+}
+
+/// What the operator returns at the least where norms are from `low` to `high`, and that of the query is `own`. Each end has the rounding of
+/// its own numbers, or one vector of enormous size would make the bound of its leaf useless.
+fn distance_bound(low: f64, high: f64, own: f64, terms: usize) -> f64 {
+    let above = low - own - (low + own) * UNIT;
+    let below = own - high - (own + high) * UNIT;
+    distance_key(above.max(below), terms)
 }
 
 /// What a sum of so many terms in single precision may lose, in relation to the sum of their magnitudes.

@@ -149,13 +149,21 @@ impl<S: PageRead> PackedSearch<S> {
         let bounds: Vec<f32> = (0..segment.leaves()).map(bound).collect();
         let by_bound = |&a: &usize, &b: &usize| bounds[a].total_cmp(&bounds[b]);
         let Some(nearest) = (0..bounds.len()).min_by(by_bound) else { return Ok(()) };
+        // Of each leaf and those behind it. Without rounding, that is the leaf's own.
+        let mut from_here = bounds.clone();
+        for leaf in 1..nearest {
+            from_here[leaf] = from_here[leaf].min(from_here[leaf - 1]);
+        }
+        for leaf in (nearest + 1..bounds.len().saturating_sub(1)).rev() {
+            from_here[leaf] = from_here[leaf].min(from_here[leaf + 1]);
+        }
         // What is left on both sides.
         let (mut below, mut above) = (0..nearest, nearest..bounds.len());
         let mut next = |tau: f32| {
             let from_below = below.end.checked_sub(1).filter(|_| !below.is_empty());
             let from_above = Some(above.start).filter(|_| !above.is_empty());
             let leaf = match (from_below, from_above) {
-                (Some(low), Some(high)) if bounds[low] < bounds[high] => low,
+                (Some(low), Some(high)) if from_here[low] < from_here[high] => low,
                 (_, Some(high)) => high,
                 (Some(low), None) => low,
                 (None, None) => return None,
@@ -166,7 +174,7 @@ impl<S: PageRead> PackedSearch<S> {
                 above.start = leaf + 1;
             }
             // As far as a candidate can be that counts for its position alone.
-            if bounds[leaf] > tau {
+            if from_here[leaf] > tau {
                 return None;
             }
             Some((leaf, bounds[leaf]))
