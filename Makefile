@@ -6,6 +6,7 @@
 PG_CONFIG ?=
 DESTDIR ?=
 BENCH ?=
+SCALE ?= 1
 CLIENTS ?=
 export PG_CONFIG DESTDIR
 
@@ -60,10 +61,10 @@ demo-psql: ## open psql on the demo's server (runs until you quit)
 demo-clean: ## remove the demo's server and its data
 	@$(python) examples/demo.py clean
 
-bench: ## compare with a sequential scan and Faiss [BENCH="--rows 100000 --hnsw"]
-	scripts/bootstrap.sh bench $(if $(findstring --hnsw,$(BENCH)),hnsw)
+bench: ## how fast, question by question, against the machine and all peers [SCALE=0.1 BENCH="--only exact"]
+	scripts/bootstrap.sh bench hnsw recall
 	scripts/build.sh
-	$(python) bench/run.py $(BENCH)
+	$(python) bench/run.py --scale $(SCALE) $(BENCH)
 
 bench-life: ## what inserts, updates, VACUUM and growth cost [BENCH="--quick --only inserts"]
 	scripts/bootstrap.sh bench $(if $(findstring --hnsw,$(BENCH)),hnsw)

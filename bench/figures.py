@@ -95,10 +95,9 @@ class Section:
         ratio = measured / reference if ratio is None else ratio
         self.figures.append(Figure(name, measured, reference, unit, ratio, target))
 
-    def markdown(self) -> str:
+    def markdown(self, heading: bool = True) -> str:
         lines = [
-            f"## {self.title}",
-            "",
+            *([f"## {self.title}", ""] if heading else []),
             f"| | {self.columns[0]} | {self.columns[1]} | ratio | target | |",
             "|---|--:|--:|--:|---|---|",
             *(figure.row() for figure in self.figures),

@@ -7,25 +7,20 @@ kept in target/bench, with the same as JSON.
 """
 
 import argparse
-import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import date
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-import machine  # noqa: E402
-import paths  # noqa: E402
+import driver  # noqa: E402
 import pgtree  # noqa: E402
-import progress  # noqa: E402
 from figures import Section  # noqa: E402
 from pgcluster import Cluster  # noqa: E402
 from stages import growth, inserts, memory, queries, updates, vacuum  # noqa: E402
-from stages.common import SETTINGS, Bench, warm_up  # noqa: E402
+from stages.common import SETTINGS, Bench  # noqa: E402
 
 STAGES: dict[str, Callable[[Bench], Section]] = {
     "inserts": inserts.measure,
@@ -42,37 +37,18 @@ HNSW_ROWS = 25_000  # of which inserts take a part; HNSW needs a millisecond for
 
 def run(stages: list[str], rows: int, rounds: int) -> tuple[str, list[Section]]:
     """What was measured, and the figures."""
-    with private(Cluster("bench-life", pgtree.prepare(), settings=SETTINGS)) as cluster:
+    with driver.private(Cluster("bench-life", pgtree.prepare(), settings=SETTINGS)) as cluster:
         bench = Bench(cluster, rows, rounds)
-        return bench.version(), [shown(STAGES[name](bench)) for name in stages]
+        return bench.version(), [driver.shown(STAGES[name](bench)) for name in stages]
 
 
 def run_hnsw(rounds: int) -> Section:
     import hnsw
 
-    with private(hnsw.cluster("bench-life", SETTINGS)) as cluster:
+    with driver.private(hnsw.cluster("bench-life", SETTINGS)) as cluster:
         index = "USING hnsw (embedding vector_l2_ops)"
         bench = Bench(cluster, HNSW_ROWS, rounds, extension="vector", index=index)
-        return shown(inserts.measure_peer(bench, f"HNSW ({bench.version()})"))
-
-
-@contextmanager
-def private(cluster: Cluster) -> Iterator[Cluster]:
-    """A cluster for one run, warmed up; removed afterwards, as is one that an interrupted run left."""
-    cluster.destroy()
-    try:
-        cluster.start()
-        line = progress.Line(f"warming up PostgreSQL {cluster.tree.version}")
-        warm_up(cluster)
-        line.done()
-        yield cluster
-    finally:
-        cluster.destroy()
-
-
-def shown(section: Section) -> Section:
-    print(f"\n{section.markdown()}", flush=True)
-    return section
+        return driver.shown(inserts.measure_peer(bench, f"HNSW ({bench.version()})"))
 
 
 def main() -> int:
@@ -91,27 +67,9 @@ def main() -> int:
     version, sections = run(arguments.only, rows, rounds)
     if arguments.hnsw:
         sections.append(run_hnsw(rounds))
-    keep(version, sections, rows, rounds)
+    about = f"{version}; {rows:,} rows, {rounds} rounds"
+    driver.keep(f"life-{rows}", "The life of an index", about, sections)
     return 0
-
-
-def keep(version: str, sections: list[Section], rows: int, rounds: int) -> None:
-    figures = [figure for section in sections for figure in section.figures if figure.met is not None]
-    missed = [figure.name for figure in figures if not figure.met]
-    verdict = f"{len(figures) - len(missed)} of {len(figures)} targets met"
-    where = f"{version}; {machine.describe()}; {date.today().isoformat()}"
-    head = f"{where}. {rows:,} rows, {rounds} rounds. {verdict}."
-    path = paths.cache_dir("bench") / f"life-{rows}.md"
-    path.write_text("\n".join([f"# The life of an index\n\n{head}\n", *map(Section.markdown, sections)]))
-    data = {
-        "version": version,
-        "machine": machine.describe(),
-        "rows": rows,
-        "rounds": rounds,
-        "sections": [s.data() for s in sections],
-    }
-    path.with_suffix(".json").write_text(json.dumps(data, indent=2) + "\n")
-    print(head, *(f"  missed: {name}" for name in missed), f"kept in {path} and .json", sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Curves as a picture: queries per second, logarithmic, over recall."""
+"""Pictures: curves of queries per second over recall, and ratios as bars."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from matplotlib import pyplot  # noqa: E402
 from matplotlib.ticker import FuncFormatter  # noqa: E402
 
 from curves import Curve  # noqa: E402
+from figures import Section  # noqa: E402
 
 # Text stays text; nothing in the file depends on the moment at which it is drawn.
 matplotlib.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "kdvector", "font.size": 11}
@@ -43,5 +44,27 @@ def draw(path: Path, title: str, curves: list[Curve], first: str) -> None:
     axes.set_title(title)
     axes.grid(True, which="both", linewidth=0.4, alpha=0.5)
     axes.legend(loc="lower left")
+    figure.savefig(path, format="svg", metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def draw_ratios(path: Path, section: Section) -> None:
+    """A bar for the ratio of each figure, logarithmic, and a mark where its target is."""
+    figures = section.figures[::-1]
+    figure, axes = pyplot.subplots(figsize=(8, 1 + 0.32 * len(figures)), layout="constrained")
+    places = range(len(figures))
+    colours = [{None: "tab:gray", True: "tab:green", False: "tab:red"}[one.met] for one in figures]
+    axes.barh(places, [one.ratio for one in figures], color=colours, height=0.6)
+    targets = [(place, one.target.bound) for place, one in enumerate(figures) if one.target is not None]
+    axes.scatter(
+        [bound for _, bound in targets], [place for place, _ in targets], marker="|", s=180, color="black"
+    )
+    axes.axvline(1, linewidth=0.8, color="black")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_yticks(places, [one.name for one in figures], fontsize=8)
+    axes.set_xlabel(f"{section.columns[0]} / {section.columns[1]} (mark: the target)")
+    axes.set_title(section.title)
+    axes.grid(True, axis="x", which="both", linewidth=0.4, alpha=0.5)
     figure.savefig(path, format="svg", metadata={"Date": None})
     pyplot.close(figure)

@@ -1,7 +1,7 @@
 """The side of PostgreSQL: load the workload, build an index, search by a prepared statement."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -80,15 +80,34 @@ def build(connection: psycopg.Connection, definition: str, memory: str = BUILD_M
     return seconds, Sizes(*row)
 
 
+@dataclass(frozen=True)
+class Column:
+    """What is searched, and how a query is said to its type."""
+
+    table: str
+    name: str
+    placeholder: str = "%b"
+    parameter: Callable[[numpy.ndarray], object] = lambda query: query
+
+
 class Search:
     """k nearest neighbours by SQL. The answers are row numbers of the workload, from 0."""
 
-    def __init__(self, connection: psycopg.Connection, k: int, operator: str = "<->"):
+    def __init__(
+        self,
+        connection: psycopg.Connection,
+        k: int,
+        operator: str = "<->",
+        column: Column = Column("items", "embedding"),
+    ):
         self._connection = connection
-        self._statement = f"SELECT id FROM items ORDER BY embedding {operator} %b LIMIT {k}"
+        self._parameter = column.parameter
+        order = f"{column.name} {operator} {column.placeholder}"
+        self._statement = f"SELECT id FROM {column.table} ORDER BY {order} LIMIT {k}"
 
     def __call__(self, query: numpy.ndarray) -> list[int]:
-        cursor = self._connection.execute(self._statement, (query,), prepare=True, binary=True)
+        parameters = (self._parameter(query),)
+        cursor = self._connection.execute(self._statement, parameters, prepare=True, binary=True)
         return [id - 1 for (id,) in cursor]
 
     def server_milliseconds(self, query: numpy.ndarray) -> float:
@@ -100,4 +119,6 @@ class Search:
         return "\n".join(line for (line,) in self._explain(query, "COSTS OFF"))
 
     def _explain(self, query: numpy.ndarray, options: str) -> list[tuple]:
-        return self._connection.execute(f"EXPLAIN ({options}) {self._statement}", (query,)).fetchall()
+        return self._connection.execute(
+            f"EXPLAIN ({options}) {self._statement}", (self._parameter(query),)
+        ).fetchall()

@@ -47,7 +47,7 @@ def _scans(bench: Bench, section: Section) -> None:
         limit = min(limit, bench.rows)
         queries = pgvectors.uniform(count, DIMS, QUERY_SEED)
         with bench.connect() as connection:
-            process = _Process(connection)
+            process = Process(connection)
             server.send_vectors_in_binary(connection)
             connection.execute("SET enable_seqscan = off")
             search = server.Search(connection, limit)
@@ -87,7 +87,7 @@ def _builds(bench: Bench, section: Section) -> None:
                     session.execute("CREATE TEMPORARY TABLE small AS SELECT * FROM items LIMIT 10")
                     session.execute(f"CREATE INDEX ON small {bench.index}")
                     session.execute(f"SET maintenance_work_mem = '{megabytes}MB'")
-                    process = _Process(session)
+                    process = Process(session)
                     before = process.own
                     with process.watched() as watch:
                         session.execute(f"CREATE INDEX ON items {bench.index}")
@@ -106,7 +106,7 @@ class _Watch:
     most: int = 0
 
 
-class _Process:
+class Process:
     """A backend, as the kernel sees it."""
 
     def __init__(self, connection: psycopg.Connection):

@@ -33,7 +33,7 @@ fn main() {
     println!("build {:.2} s, {} pages", started.elapsed().as_secs_f64(), store.len());
     let segment = Arc::new(Segment::open(1, directory).expect("a segment"));
 
-    for limit in [4, 10, 12, 100] {
+    for limit in [1, 4, 10, 100] {
         let mut times = Vec::new();
         let mut stats = Default::default();
         for _ in 0..220 {
@@ -41,6 +41,7 @@ fn main() {
             let started = Instant::now();
             let query = Query::new(metric, &query).expect("a query");
             let mut search = Search::new(query, vec![(segment.clone(), &store)], Vec::new());
+            search.expect(limit);
             for _ in 0..limit {
                 search.next(&mut || ()).expect("a row");
             }
