@@ -4,18 +4,14 @@ The packages are downloaded but not installed, and read without being unpacked.
 """
 
 import multiprocessing
-import os
-import subprocess
-import tarfile
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy
 
 import progress
 
-from . import cache
+from . import cache, debian
 from .dataset import Metric
 
 TITLE = "SIFT descriptors of images"
@@ -48,49 +44,16 @@ def vectors(wanted: int) -> numpy.ndarray:
 
 def _compute(package: str) -> numpy.ndarray:
     with tempfile.TemporaryDirectory(dir=cache.directory()) as directory:
-        _apt_get_download(package, Path(directory))
-        (archive,) = Path(directory).glob("*.deb")
+        archive = debian.download(package, Path(directory))
         line = progress.Line(f"computing SIFT descriptors of {package}")
         found, count = [], 0
         with multiprocessing.get_context("spawn").Pool() as pool:
-            for descriptors in pool.imap(_descriptors, _images(archive)):
+            for descriptors in pool.imap(_descriptors, debian.files(archive, _SUFFIXES)):
                 found.append(descriptors)
                 count += len(descriptors)
                 line.update(f"{count:,}")
         line.done(f"{count:,} of {len(found)} images")
     return numpy.concatenate(found)
-
-
-def _apt_get_download(package: str, directory: Path) -> None:
-    root = os.geteuid() == 0
-    # The user that apt-get would become has no access to a private checkout.
-    options = ["-q", "-o", "APT::Sandbox::User=root"] if root else ["-q"]
-
-    def run(*arguments: str) -> subprocess.CompletedProcess:
-        command = ["apt-get", *options, *arguments]
-        return subprocess.run(
-            command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-
-    done = run("download", package)
-    if done.returncode != 0 and root:
-        run("update")  # a fresh machine may have no lists of packages, or old ones
-        done = run("download", package)
-    if done.returncode != 0:
-        hint = "" if root else "\nsudo apt-get update may help"
-        raise RuntimeError(f"apt-get could not download {package}:\n{done.stdout}{hint}")
-
-
-def _images(package: Path) -> Iterator[bytes]:
-    """The contents of all image files of a package."""
-    unpacking = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE)
-    with unpacking, tarfile.open(fileobj=unpacking.stdout, mode="r|") as files:
-        for file in files:
-            if file.isfile() and file.name.lower().endswith(_SUFFIXES):
-                yield files.extractfile(file).read()
-        unpacking.stdout.read()  # what pads the archive: the program must not find its pipe closed
-    if unpacking.returncode != 0:
-        raise RuntimeError(f"dpkg-deb could not read {package}")
 
 
 def _descriptors(image: bytes) -> numpy.ndarray:

@@ -20,9 +20,9 @@ def measure(bench: Bench) -> Section:
         data = datasets.load(name, rows, _QUERIES, K)
         _add(bench, section, contenders.measure(data, _ROUNDS))
     section.notes.append(
-        f"Means over {_QUERIES} queries that are not in the tables, k = {K}; `make bench-recall` has"
-        f" the whole curves. HNSW and IVFFlat where their recall is {RECALL}, between the two settings next to it."
-        " VectorChord and pgvectorscale come in no package that could be installed here, and are missing."
+        f"Means over {_QUERIES} queries that are not in the tables, k = {K}; `make bench-recall` has curves."
+        f" HNSW and IVFFlat where their recall is {RECALL}, between the two settings next to it. VectorChord"
+        " and pgvectorscale come in no package that could be installed here, and are missing."
     )
     return section
 
