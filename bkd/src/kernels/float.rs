@@ -168,7 +168,9 @@ pub(super) mod body {
     use super::*;
     pub use magnitudes::*;
 
-    #[inline(always)]
+    /// Not inlined: if the compiler sees the order of these additions, it works backwards from it and adds up the lanes of the loop
+    /// before it in pairs, a quarter of a register at a time.
+    #[inline(never)]
     pub fn total(lanes: [f32; GROUP]) -> f32 {
         ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
     }
