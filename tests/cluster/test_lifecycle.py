@@ -13,59 +13,24 @@ from psycopg import errors
 import vectors
 from changes import LABELS, Items
 from conftest import create_database
-from oracle import OPERATORS, Question, compare, verify
+from every_kind import (
+    DIMS,
+    about_kinds,
+    answers,
+    change_all,
+    create_all,
+    create_kinds,
+    described,
+    fill_kinds,
+    index_kinds,
+    questions,
+)
+from oracle import Question, compare, verify
 from pgcluster import Cluster
 from vectors import Source, clustered
 
-DIMS = 12
 ROWS = 1200
 SMALL_DELTA = "WITH (delta_size = 64)"
-
-# The other types ------------------------------------------------------------------------------------------
-
-# Columns of the table `kinds`: the operator class of each, its operator, and how a vector becomes its value.
-KINDS = {
-    "half": ("halfvec_l2_ops", "<->", f"halfvec({DIMS})", "({}::halfvec)"),
-    "bits": ("bit_hamming_ops", "<~>", f"bit({DIMS})", f"(binary_quantize({{}})::bit({DIMS}))"),
-    "sparse": ("sparsevec_ip_ops", "<#>", f"sparsevec({DIMS})", "({}::sparsevec)"),
-}
-
-
-def create_kinds(db: psycopg.Connection) -> None:
-    columns = ", ".join(f"{name} {type}" for name, (_, _, type, _) in KINDS.items())
-    db.execute(f"CREATE TABLE kinds (id bigint PRIMARY KEY, {columns})")
-
-
-def index_kinds(db: psycopg.Connection) -> None:
-    for name, (opclass, *_) in KINDS.items():
-        db.execute(f"CREATE INDEX kinds_{name} ON kinds USING kdtree ({name} {opclass}) {SMALL_DELTA}")
-
-
-def fill_kinds(db: psycopg.Connection) -> None:
-    """The rows of `items` that are not there yet."""
-    values = ", ".join(value.format("embedding") for *_, value in KINDS.values())
-    db.execute(
-        f"INSERT INTO kinds SELECT id, {values} FROM items "
-        "WHERE NOT EXISTS (SELECT FROM kinds WHERE kinds.id = items.id)"
-    )
-
-
-def about_kinds(target: numpy.ndarray) -> list[tuple[Question, tuple[str, ...]]]:
-    """A question about each column, with the index that answers it."""
-    return [
-        (
-            Question(
-                operator,
-                value.format("%(target)s::vector"),
-                {"target": target},
-                table="kinds",
-                column=name,
-            ),
-            (f"kinds_{name}",),
-        )
-        for name, (_, operator, _, value) in KINDS.items()
-    ]
-
 
 # Dumping and restoring -------------------------------------------------------------------------------------
 
@@ -104,25 +69,6 @@ def restore_parallel(cluster: Cluster, source: str, target: str, directory: Path
     client(cluster, target, "pg_restore", "--exit-on-error", "--jobs=3", "--dbname", target, archive)
 
 
-def questions(rng: numpy.random.Generator) -> list[tuple[Question, tuple[str, ...]]]:
-    """Questions about the dumped tables, each with the indexes that answer it."""
-    source = Source(rng, DIMS, clustered)
-
-    def question(operator: str, limit: int | None = None, dims: int = DIMS, **more) -> Question:
-        return Question(operator, parameters={"target": source.vector()[:dims]}, limit=limit, **more)
-
-    half = f"(subvector(embedding, 1, {DIMS // 2})::vector({DIMS // 2}))"
-    return [
-        *((question(operator), (opclass,)) for opclass, operator in OPERATORS.items()),
-        (question("<->", 10, condition="label = 3", table="items"), ("vector_l2_ops",)),
-        (question("<=>", column=half, dims=DIMS // 2, table="other"), ("other_half",)),
-        (question("<->", 20, condition="label < 3", table="other"), ("other_few",)),
-        (question("<->", 40, table="parted"), tuple(f"parted_{label}_embedding_idx" for label in range(2))),
-        (question("<->", table="kept"), ("kept_index",)),
-        *about_kinds(source.vector()),
-    ]
-
-
 @pytest.mark.parametrize("restore", [restore_plain, restore_custom, restore_parallel])
 def test_dump_and_restore(
     restore: Callable[..., None],
@@ -132,34 +78,10 @@ def test_dump_and_restore(
     tmp_path: Path,
 ) -> None:
     """The same rows, the same indexes with the same options, the same answers."""
-    half = f"((subvector(embedding, 1, {DIMS // 2})::vector({DIMS // 2})) vector_cosine_ops)"
     with cluster.connect(dbname) as db:
-        items = Items(vectors.register(db), Source(rng, DIMS, clustered, zeros=0.01, nulls=0.01), ROWS)
-        items.create()
-        items.copy()
-        for opclass in OPERATORS:
-            db.execute(f"CREATE INDEX {opclass} ON items USING kdtree (embedding {opclass}) {SMALL_DELTA}")
-        items.copy()
-        items.delete_some()
-        for statement in (
-            "CREATE UNLOGGED TABLE other AS SELECT * FROM items",
-            f"CREATE INDEX other_half ON other USING kdtree {half} WITH (leaf_size = 50)",
-            "CREATE INDEX other_few ON other USING kdtree (embedding) WHERE label < 3",
-            "COMMENT ON INDEX other_few IS 'few'",
-            "CREATE TABLE parted (LIKE items) PARTITION BY LIST (label)",
-            "CREATE TABLE parted_0 PARTITION OF parted FOR VALUES IN (0, 1, 2, 3, 4)",
-            "CREATE TABLE parted_1 PARTITION OF parted DEFAULT",
-            f"CREATE INDEX parted_index ON parted USING kdtree (embedding) {SMALL_DELTA}",
-            "INSERT INTO parted SELECT * FROM items",
-            "CREATE MATERIALIZED VIEW kept AS SELECT id, embedding FROM items WHERE label = 5",
-            "CREATE INDEX kept_index ON kept USING kdtree (embedding)",
-        ):
-            db.execute(statement)
-        create_kinds(db)
-        fill_kinds(db)
-        index_kinds(db)
-        asked = questions(rng)
-        before = described(db), [answer(db, *question) for question in asked]
+        source = create_all(db, rng).source
+        asked = questions(source)
+        before = described(db), answers(db, asked)
 
     target = f"{dbname}_restored"[-63:]
     cluster.create_database(target)
@@ -167,34 +89,13 @@ def test_dump_and_restore(
         restore(cluster, dbname, target, tmp_path)
         with cluster.connect(target) as db:
             vectors.register(db)
-            assert (described(db), [answer(db, *question) for question in asked]) == before
-            # It goes on living.
-            items = Items(db, items.source, ROWS)
-            items.copy()
-            items.update_vectors()
-            fill_kinds(db)
-            for question in asked:
-                answer(db, *question)
+            assert (described(db), answers(db, asked)) == before
+            change_all(db, source)
+            answers(db, asked)
             verify(db)
     finally:
         with cluster.connect() as db:
             db.execute(f'DROP DATABASE "{target}" WITH (FORCE)')
-
-
-def answer(db: psycopg.Connection, question: Question, indexes: tuple[str, ...]) -> list[str | None]:
-    return [distance for _, distance in compare(db, question, *indexes)]
-
-
-def described(db: psycopg.Connection) -> list[tuple]:
-    """The definitions of indexes, with comments and persistence, and the extensions."""
-    return [
-        *db.execute(
-            "SELECT pg_get_indexdef(c.oid), obj_description(c.oid, 'pg_class'), relpersistence, indisvalid "
-            "FROM pg_class c JOIN pg_index i ON indexrelid = c.oid "
-            "WHERE relam = (SELECT oid FROM pg_am WHERE amname = 'kdtree') ORDER BY relname"
-        ).fetchall(),
-        *db.execute("SELECT extname, extversion FROM pg_extension ORDER BY extname").fetchall(),
-    ]
 
 
 # Logical replication ---------------------------------------------------------------------------------------
@@ -304,8 +205,8 @@ def same_answers(near: psycopg.Connection, far: psycopg.Connection, source: Sour
         "SELECT id, half::text, bits::text, sparse::text FROM kinds ORDER BY id",
     ):
         assert far.execute(rows).fetchall() == near.execute(rows).fetchall()
-    for question, indexes in about_kinds(source.vector()):
-        assert answer(far, question, indexes) == answer(near, question, indexes)
+    asked = about_kinds(source.vector())
+    assert answers(far, asked) == answers(near, asked)
     verify(near)
     verify(far)
 
