@@ -291,8 +291,8 @@ impl Walk {
         sequence: u32,
     ) -> Result<(SharedPage, PageHeader)> {
         let found = RecentBuffer::new(*recent);
-        let page = SharedPage::read_recent(self.index, block, &found);
-        if found.get() == *recent && PageHeader::matches(&page, self.kind, owner, sequence) {
+        let (page, was_read) = SharedPage::read_recent(self.index, block, &found);
+        if !was_read && found.get() == *recent && PageHeader::matches(&page, self.kind, owner, sequence) {
             let header = PageHeader::read_trusted(&page).map_err(|error| error.at_block(block))?;
             return Ok((page, header));
         }

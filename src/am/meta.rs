@@ -69,8 +69,8 @@ pub fn read_head(index: Index) -> Head {
     let recent = RECENT.with(|recent| recent.get());
     let before = if recent.0 == Some(index.file()) { recent.1 } else { 0 };
     let found = RecentBuffer::new(before);
-    let page = SharedPage::read_recent(index, BLOCK, &found);
-    if found.get() != before || !PageHeader::matches(&page, PageKind::Meta, META_OWNER, 0) {
+    let (page, was_read) = SharedPage::read_recent(index, BLOCK, &found);
+    if was_read || found.get() != before || !PageHeader::matches(&page, PageKind::Meta, META_OWNER, 0) {
         read_header(&page, BLOCK, PageKind::Meta, META_OWNER, 0).or_raise(index);
         RECENT.with(|recent| recent.set((Some(index.file()), found.get())));
     }

@@ -11,9 +11,7 @@ use bkd::layout::{blob, payload, PageHeader, PageKind, Payload};
 use bkd::{Directory, Error, PageRead, Result, Segment};
 
 use super::chain::read_header;
-use crate::pg::buffer::{
-    blocks_read, damage_is_found, io_concurrency, next_buffer, prefetch, RecentBuffer, SharedPage,
-};
+use crate::pg::buffer::{damage_is_found, io_concurrency, next_buffer, prefetch, RecentBuffer, SharedPage};
 use crate::pg::index::{FileEnd, FileId, Index};
 use crate::pg::interrupts::check_for_interrupts;
 use crate::pg::report::OrRaise;
@@ -105,23 +103,26 @@ impl PageRead for SegmentPages {
         let block = segment.block(sequence);
         let recent = &self.opened.recent[sequence as usize];
         let before = recent.get();
-        if sequence % REFRESH == self.refresh {
-            recent.set(0);
+        let place = RecentBuffer::new(if sequence % REFRESH == self.refresh {
+            0
         } else if before == 0 && sequence > 0 {
             // The first query of a connection. To look up all pages took half as long as to search.
-            recent.set(next_buffer(self.opened.recent[sequence as usize - 1].get()));
-        }
-        let read = blocks_read();
-        let page = SharedPage::read_recent(self.index, block, recent);
-        if blocks_read() != read {
+            next_buffer(self.opened.recent[sequence as usize - 1].get())
+        } else {
+            before
+        });
+        let (page, was_read) = SharedPage::read_recent(self.index, block, &place);
+        if was_read {
             self.disk.missed(self.index);
         }
-        // The checksum is looked at when the page is new to this backend: read for the first time, or found in another buffer, so read
-        // from disk anew; unless Postgres did that. Later the header is enough to tell that the page is still this one.
-        let is_new = recent.get() != before && !self.trusted;
+        // The checksum is looked at when the page is new to this backend: read for the first time, from disk, or found in another buffer,
+        // so read from disk by somebody else; unless Postgres did that. Later the header is enough to tell that the page is still this one.
+        let is_new = (was_read || place.get() != before) && !self.trusted;
         if is_new || !PageHeader::matches(&page, kind, segment.id(), sequence) {
             read_header(&page, block, kind, segment.id(), sequence)?;
         }
+        // Not before: a page that is damaged is to be an error the next time, too.
+        recent.set(place.get());
         Ok(SegmentPage(page))
     }
 

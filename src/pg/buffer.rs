@@ -186,7 +186,7 @@ pub fn io_concurrency(index: Index) -> usize {
 
 /// Blocks that this backend has read so far because they were in no buffer.
 #[inline]
-pub fn blocks_read() -> i64 {
+fn blocks_read() -> i64 {
     let usage = &raw const pg_sys::pgBufferUsage;
     // SAFETY: counters of this process, which nobody changes meanwhile.
     unsafe { (*usage).shared_blks_read + (*usage).local_blks_read }
@@ -230,10 +230,12 @@ impl SharedPage {
         SharedPage(Locked::read(index, block, strategy, pg_sys::BUFFER_LOCK_SHARE))
     }
 
-    /// The same, looking first where the page was when it was last read.
+    /// The same, looking first where the page was when it was last read. Returns, too, whether it had to be read from disk.
     #[inline]
-    pub fn read_recent(index: Index, block: u32, recent: &RecentBuffer) -> Self {
-        SharedPage(Locked::read_recent(index, block, recent, pg_sys::BUFFER_LOCK_SHARE))
+    pub fn read_recent(index: Index, block: u32, recent: &RecentBuffer) -> (Self, bool) {
+        let before = blocks_read();
+        let page = SharedPage(Locked::read_recent(index, block, recent, pg_sys::BUFFER_LOCK_SHARE));
+        (page, blocks_read() != before)
     }
 }
 

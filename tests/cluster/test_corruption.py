@@ -170,6 +170,41 @@ def test_damage_is_noticed(make_cluster: Callable[..., Cluster], rng: Generator)
     cluster.log.unlink()
 
 
+def test_damage_stays_an_error(make_cluster: Callable[..., Cluster], rng: Generator) -> None:
+    """Who has been told once finds the page in a buffer the next time, and must be told again."""
+    cluster = make_cluster("server")
+    create_database(cluster, "damage")
+    source = Source(rng, 24, clustered, nulls=0.02)
+    # A scan of everything reads each of them.
+    kinds = [kind for kind in KINDS.values() if kind != "attributes"]
+    files = {}
+    with vectors.register(cluster.connect("damage")) as connection:
+        items = Items(connection, source, 1500)
+        items.create()
+        items.copy()
+        for kind in kinds:
+            connection.execute(f"CREATE TABLE {kind} AS SELECT * FROM items")
+            connection.execute(f"CREATE INDEX {kind}_index ON {kind} USING kdtree (embedding)")
+            connection.execute(f"INSERT INTO {kind} SELECT * FROM items LIMIT 100")
+            (path,) = connection.execute(f"SELECT pg_relation_filepath('{kind}_index')").fetchone()
+            files[kind] = cluster.data / path
+    cluster.stop()
+    for kind, path in files.items():
+        pages = Pages(path)
+        block = int(rng.choice(pages.of_kind(kind)))
+        change_byte(path, block * PAGE + PAYLOAD + int(rng.integers(pages.used(block))), 1)
+    cluster.start()
+    for kind in kinds:
+        with vectors.register(cluster.connect("damage")) as connection:
+            question = Question("<->", parameters={"target": source.vector()}, table=kind)
+            for _ in range(3):
+                with pytest.raises(CORRUPTION):
+                    compare(connection, question, f"{kind}_index")
+        with cluster.connect("damage") as connection:
+            connection.execute(f"DROP TABLE {kind}")
+    cluster.log.unlink()
+
+
 # Single bytes --------------------------------------------------------------------------------------------
 
 
