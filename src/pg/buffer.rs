@@ -204,6 +204,33 @@ pub fn next_buffer(buffer: pg_sys::Buffer) -> pg_sys::Buffer {
     }
 }
 
+/// Has the processor fetch what it takes to begin with a buffer: its descriptor, and the beginnings of both halves of the page. Its own
+/// prefetching runs on into the next buffer, but does not know where to go if the page that is read next is elsewhere.
+#[inline]
+pub fn fetch_beginning(buffer: pg_sys::Buffer) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
+        const LINE: usize = 64;
+        const LINES: usize = 4;
+        let Some(number) = usize::try_from(buffer).ok().and_then(|buffer| buffer.checked_sub(1)) else {
+            return;
+        };
+        // SAFETY: only addresses are made, which are not read from; to fetch what is not there does nothing.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(pg_sys::BufferDescriptors.wrapping_add(number).cast());
+            for at in [0, PAGE_SIZE / 2] {
+                for line in 0..LINES {
+                    let offset = number * PAGE_SIZE + at + line * LINE;
+                    _mm_prefetch::<_MM_HINT_T0>(pg_sys::BufferBlocks.wrapping_add(offset));
+                }
+            }
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = buffer;
+}
+
 /// Whether Postgres finds damage when it reads a page: then there is none in its buffers.
 pub fn damage_is_found() -> bool {
     // SAFETY: what the control file says, and a setting.
