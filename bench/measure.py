@@ -21,8 +21,6 @@ class Subject:
     search: Callable[[numpy.ndarray], list[int]]
     server_milliseconds: Callable[[numpy.ndarray], float] | None = None
     queries: int | None = None  # fewer than there are, for what is slow
-    build_seconds: float | None = None
-    index_bytes: int | None = None
     milliseconds: list[float] = field(default_factory=list)
     server: list[float] = field(default_factory=list)
     recalls: list[float] = field(default_factory=list)

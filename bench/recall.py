@@ -9,7 +9,6 @@ target/bench, with the same as JSON and the curves as SVG.
 
 import argparse
 import json
-import re
 import sys
 from datetime import date
 from pathlib import Path
@@ -21,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 import contenders  # noqa: E402
 import datasets  # noqa: E402
 import machine  # noqa: E402
+import marks  # noqa: E402
 import paths  # noqa: E402
 import plot  # noqa: E402
 import recall_report as report  # noqa: E402
@@ -65,18 +65,7 @@ def publish(runs: list[Run], head: str) -> None:
     """The pictures into docs/, the main rows into the manual, between the marks that are there for them."""
     for run in runs:
         picture(run, DOCS)
-    begin, end = "<!-- recall: begin", "<!-- recall: end -->"
-    text = report.summary(runs, head)
-    old = README.read_text()
-    new, found = re.subn(
-        rf"({re.escape(begin)}[^\n]*\n).*?({re.escape(end)})",
-        lambda marks: f"{marks[1]}{text}{marks[2]}",
-        old,
-        flags=re.DOTALL,
-    )
-    if found != 1:
-        raise RuntimeError(f"{README} does not have the marks {begin} ... {end} once")
-    README.write_text(new)
+    marks.replace(README, "recall", report.summary(runs, head))
 
 
 def main() -> int:

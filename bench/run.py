@@ -7,7 +7,6 @@ kept in target/bench, with the same as JSON and as pictures.
 """
 
 import argparse
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ import psycopg
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 import driver  # noqa: E402
+import marks  # noqa: E402
 import paths  # noqa: E402
 import pgtree  # noqa: E402
 import plot  # noqa: E402
@@ -49,22 +49,18 @@ def run(stages: list[str], rows: int, rounds: int) -> tuple[str, dict[str, Secti
         return bench.version(), {name: driver.shown(STAGES[name](bench)) for name in stages}
 
 
+def picture(name: str, section: Section, directory: Path) -> Path:
+    path = directory / f"speed-{name.replace('_', '-')}.svg"
+    plot.draw_ratios(path, section)
+    return path
+
+
 def publish(sections: dict[str, Section], head: str) -> None:
     """Tables and pictures into docs/, each stage between marks of its own."""
-    text = PERFORMANCE.read_text()
     for name, section in sections.items():
-        picture = f"speed-{name.replace('_', '-')}.svg"
-        plot.draw_ratios(PERFORMANCE.parent / picture, section)
-        body = f"{head}\n\n![{section.title}]({picture})\n\n{section.markdown(heading=False)}"
-        text, found = re.subn(
-            rf"(<!-- {name}: begin[^\n]*\n).*?(<!-- {name}: end -->)",
-            lambda marks, body=body: f"{marks[1]}{body}{marks[2]}",
-            text,
-            flags=re.DOTALL,
-        )
-        if found != 1:
-            raise RuntimeError(f"{PERFORMANCE} does not have the marks of {name} once")
-    PERFORMANCE.write_text(text)
+        drawn = picture(name, section, PERFORMANCE.parent)
+        table = section.markdown(heading=False)
+        marks.replace(PERFORMANCE, name, f"{head}\n\n![{section.title}]({drawn.name})\n\n{table}")
 
 
 def main() -> int:
@@ -88,7 +84,7 @@ def main() -> int:
     about = f"{version}; {rows:,} rows"
     head = driver.keep(f"speed-{rows}", "Speed", about, list(sections.values()))
     for name, section in sections.items():
-        plot.draw_ratios(paths.cache_dir("bench") / f"speed-{name.replace('_', '-')}.svg", section)
+        picture(name, section, paths.cache_dir("bench"))
     if arguments.publish:
         publish(sections, head)
     return 0

@@ -1,7 +1,5 @@
 """Points of few dimensions against what PostgreSQL has for them: GiST on cube, GiST and SP-GiST on point."""
 
-from collections.abc import Callable
-
 import numpy
 import psycopg
 
@@ -48,11 +46,11 @@ def _compare(bench: Bench, section: Section, connection: psycopg.Connection, dat
     dims = data.dims
     built, _ = server.build(connection, "kdtree (embedding vector_l2_ops)")
     connection.execute("CREATE EXTENSION cube")
-    columns = {"GiST on cube": ("gist", Column("others", "c", "%b::text::cube", _text("({})")))}
+    columns = {"GiST on cube": ("gist", Column("others", "c", "%b::text::cube", _text))}
     points = "cube((embedding::real[])::float8[]) AS c"
     if dims == 2:
-        columns["GiST on point"] = ("gist", Column("others", "p", "%b::text::point", _text("({})")))
-        columns["SP-GiST on point"] = ("spgist", Column("others", "q", "%b::text::point", _text("({})")))
+        columns["GiST on point"] = ("gist", Column("others", "p", "%b::text::point", _text))
+        columns["SP-GiST on point"] = ("spgist", Column("others", "q", "%b::text::point", _text))
         point = "point((embedding::real[])[1], (embedding::real[])[2])"
         points += f", {point} AS p, {point} AS q"
     connection.execute(f"CREATE TABLE others AS SELECT id, {points} FROM items")
@@ -84,5 +82,6 @@ def _compare(bench: Bench, section: Section, connection: psycopg.Connection, dat
     section.notes.append(f"{dims} dimensions: the kdtree index is built in {built:.1f} s.")
 
 
-def _text(form: str) -> Callable[[numpy.ndarray], str]:
-    return lambda query: form.format(",".join(map(repr, query.tolist())))
+def _text(query: numpy.ndarray) -> str:
+    """As both types are written."""
+    return f"({','.join(map(repr, query.tolist()))})"

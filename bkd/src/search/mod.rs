@@ -374,19 +374,11 @@ impl<S: PageRead> Search<S> {
         let within = |leaf: &&RankedLeaf| {
             leaf.matches && leaf.place() != nearest.place() && leaf.bound <= reach[leaf.source as usize]
         };
-        let mut rest: Vec<RankedLeaf> = self.leaves.ranked().iter().filter(within).copied().collect();
+        let near: Vec<RankedLeaf> = self.leaves.ranked().iter().filter(within).copied().collect();
         let vectors: u64 = self.segments.iter().map(|(segment, _)| u64::from(segment.vectors())).sum();
         let average = (vectors as f64 / self.stats.leaves as f64 * self.selectivity) as usize;
-        let best = best_first(&self.segments).max(2 * self.capacity / average.max(1)).min(rest.len());
-        let mut first = rest.clone();
-        if best < first.len() {
-            let (_, &mut bar, _) = first.select_nth_unstable_by(best, RankedLeaf::by_bound);
-            first.truncate(best);
-            rest.retain(|leaf| leaf.by_bound(&bar).is_ge());
-        } else {
-            rest.clear();
-        }
-        first.sort_unstable_by(RankedLeaf::by_bound);
+        let best = best_first(&self.segments).max(2 * self.capacity / average.max(1));
+        let (first, rest) = split_best(near, best, RankedLeaf::by_bound);
         let best = first.len();
         for (at, leaf) in first.into_iter().chain(rest).enumerate() {
             let segment = &self.segments[leaf.source as usize].0;
@@ -409,17 +401,8 @@ impl<S: PageRead> Search<S> {
         candidates: &mut Candidates,
         check: &mut dyn FnMut(),
     ) -> Result<bool> {
-        let mut rest = budget.cells;
-        let mut first = rest.clone();
-        let best = best_first(&self.segments);
-        if first.len() > best {
-            let (_, &mut bar, _) = first.select_nth_unstable_by(best, RankedCell::by_score);
-            first.truncate(best);
-            rest.retain(|cell| RankedCell::by_score(cell, &bar).is_ge());
-        } else {
-            rest.clear();
-        }
-        first.sort_unstable_by(RankedCell::by_score);
+        let (first, rest) = split_best(budget.cells, best_first(&self.segments), RankedCell::by_score);
+        let best = first.len();
 
         let mut first_leaves = Vec::with_capacity(self.segments.len());
         let mut leaves = 0;
@@ -501,6 +484,24 @@ fn best_first<S: PageRead>(segments: &[(Arc<Segment>, S)]) -> usize {
     let sum = |of: fn(&Segment) -> usize| segments.iter().map(|(segment, _)| of(segment)).sum::<usize>();
     let jumps = BEST_FIRST * sum(Segment::leaves) / sum(|segment| segment.leaf_pages().len()).max(1);
     jumps.clamp(FEW_JUMPS, BEST_FIRST)
+}
+
+/// The best of all, in their order, and the others as they were.
+fn split_best<T: Copy>(
+    all: Vec<T>,
+    count: usize,
+    compare: impl Fn(&T, &T) -> std::cmp::Ordering + Copy,
+) -> (Vec<T>, Vec<T>) {
+    let (mut best, mut rest) = (all.clone(), all);
+    if count < best.len() {
+        let (_, &mut bar, _) = best.select_nth_unstable_by(count, compare);
+        best.truncate(count);
+        rest.retain(|other| compare(other, &bar).is_ge());
+    } else {
+        rest.clear();
+    }
+    best.sort_unstable_by(compare);
+    (best, rest)
 }
 
 /// Visits leaves, holding on to the pages of the last one.
