@@ -64,13 +64,13 @@ def prepare(pg_config: str | None = None, *, label: str = "", install: bool = Tr
 
 
 def earlier(tree: Tree) -> Tree | None:
-    """A private installation of an earlier major with kdvector as it is now, if a run left one."""
+    """A private installation of the last major before with kdvector as it is now, if a run left one."""
     newest = max(
         path.stat().st_mtime
         for part in ("src", "bkd/src", "vector-format/src", "sql")
         for path in (REPO / part).rglob("*.*")
     )
-    for major, pg_config in sorted(pgservers.at_hand().items()):
+    for major, pg_config in sorted(pgservers.at_hand().items(), reverse=True):
         root = tree.home.parent / str(major) / "tree"
         if major < tree.major and (root / ".origin").exists():
             other = prepare(pg_config, install=False)

@@ -292,6 +292,11 @@ impl Segment {
         !self.cells.is_empty()
     }
 
+    /// Number of cells.
+    pub(crate) fn cells(&self) -> usize {
+        self.cells.len()
+    }
+
     /// The leaf of a cell, and its vectors.
     pub(crate) fn cell(&self, cell: u32) -> (u32, Range<u32>) {
         let (start, leaf) = self.cells[cell as usize];

@@ -107,6 +107,22 @@ def earlier_version(tree: Tree) -> Tree:
     return other
 
 
+def skip_if_too_new(db: psycopg.Connection, new: Cluster) -> None:
+    """Skips if the old server sets options of columns, all by itself, that the new one does not know.
+
+    Minor releases do (15.20 and `pg_attver`); there is no upgrade to an earlier major of before that.
+    """
+    options = db.execute("SELECT DISTINCT split_part(unnest(attoptions), '=', 1) FROM pg_attribute")
+    with new.connect() as other:
+        other.execute("CREATE TABLE probe (x int)")
+        for (option,) in options:
+            try:
+                other.execute(f"ALTER TABLE probe ALTER x SET ({option} = 1)")
+            except errors.InvalidParameterValue:
+                pytest.skip(f"this server does not know {option}, which the old one sets")
+        other.execute("DROP TABLE probe")
+
+
 @pytest.mark.parametrize("mode", [[], ["--link"]], ids=["copy", "link"])
 @pytest.mark.parametrize("source", [same_version, earlier_version])
 def test_pg_upgrade(
@@ -123,6 +139,7 @@ def test_pg_upgrade(
         drawn = create_all(db, rng).source
         asked = questions(drawn)
         before = described(db), answers(db, asked)
+        skip_if_too_new(db, new)
     old.stop()
     new.stop()
     bindir = Path(old.tree.program("postgres")).parent
@@ -135,7 +152,8 @@ def test_pg_upgrade(
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    logs = "".join(log.read_text() for log in new.data.glob("pg_upgrade_output.d/*/log/*_dump_*.log"))
+    assert done.returncode == 0, done.stdout + done.stderr + logs[-3000:]
     new.start()
     with vectors.register(new.connect("upgraded")) as db:
         assert (described(db), answers(db, asked)) == before

@@ -9,7 +9,7 @@
 
 use rayon::prelude::*;
 
-use super::{zeros, Input, Progress};
+use super::{zeros, Coordinates, Input, Progress};
 use crate::calibration::{Calibration, NEIGHBOURS, TARGETS};
 use crate::kernels::{Kernels, PRODUCTS};
 use crate::search::{cell_scores, place, Candidate, Candidates};
@@ -30,6 +30,7 @@ const BLOCK: usize = 64 * EVERY;
 pub(super) fn calibrate(
     input: &Input<'_>,
     axes: &Axes,
+    coordinates: &Coordinates<'_>,
     order: &[u32],
     cells: &CellTable,
     progress: &Progress,
@@ -55,10 +56,17 @@ pub(super) fn calibrate(
         .zip(nearest)
         .map(|(&position, nearest)| {
             let query = input.vector(order[position as usize]);
-            let scores = cell_scores(input.metric, cells, &place(input.metric, axes, &columns, query));
+            let place = place(input.metric, axes, &columns, query);
+            let cell_of = |position: u32| ends.partition_point(|&end| end <= position);
+            let own = cell_of(position);
+            let mut scores = cell_scores(input.metric, cells, &place);
+            scores[own] = cell_scores(
+                input.metric,
+                &without(cells, own, coordinates.of(order[position as usize])),
+                &place,
+            )[0];
             let within = shares_within(&scores);
-            let cell = |of: &Candidate| ends.partition_point(|&end| end <= of.ordinal);
-            nearest.into_descending().iter().rev().map(|of| within[cell(of)]).collect()
+            nearest.into_descending().iter().rev().map(|of| within[cell_of(of.ordinal)]).collect()
         })
         .collect();
     Ok(Calibration::new(NEIGHBOURS.map(|neighbours| quantiles(&found, neighbours / EVERY))))
@@ -68,6 +76,21 @@ pub(super) fn calibrate(
 pub(super) fn memory(dims: usize, threads: usize) -> usize {
     let found = MOST * size_of::<Candidate>() + size_of::<Candidates>() + size_of::<f32>();
     QUERIES * (dims * size_of::<f32>() + (threads + 1) * found)
+}
+
+/// A cell without one of its vectors, as the only one of a table: a query does not attract the centre of any cell.
+fn without(cells: &CellTable, cell: usize, vector: &[f32]) -> CellTable {
+    let (count, vectors) = (cells.vectors.len(), cells.vectors[cell]);
+    let others = |(axis, &x): (usize, &f32)| {
+        let center = cells.center[axis * count + cell];
+        center + (center - x) / (vectors - 1).max(1) as f32
+    };
+    CellTable {
+        vectors: vec![vectors - 1],
+        center: vector.iter().enumerate().map(others).collect(),
+        spread: vec![cells.spread[cell]],
+        calibration: Calibration::default(),
+    }
 }
 
 /// The share of cells that have been visited once each cell has been.

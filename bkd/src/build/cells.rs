@@ -6,12 +6,13 @@
 use rayon::prelude::*;
 
 use super::calibrate::calibrate;
+use super::regroup::{regroup, Shape};
 use super::split::{split, CELL_SAMPLE};
-use super::{zeros, Coordinates, Input, Progress};
+use super::{slices, zeros, Coordinates, Input, Progress};
 use crate::{Axes, Calibration, CellTable, Metric, Result};
 
-/// Vectors of a cell.
-const CELL: usize = 128;
+/// Vectors of a cell, on average.
+pub(crate) const CELL: usize = 128;
 /// What counts of a cell's mean squared distance from its centre against it, and of its deviation along an axis for it where the largest
 /// product counts. Measured: docs/design.md.
 const DISTANCE_SPREAD: f32 = 0.5;
@@ -36,7 +37,7 @@ pub(super) fn as_leaves(vectors: usize) -> usize {
     vectors / CELL / 8
 }
 
-/// Orders the vectors of each leaf by cells, measures these and calibrates them.
+/// Orders the vectors of each leaf by cells, measures these and calibrates them. Returns how many vectors each leaf has then, too.
 pub(super) fn make(
     input: &Input<'_>,
     axes: &Axes,
@@ -44,11 +45,18 @@ pub(super) fn make(
     order: &mut [u32],
     leaf_size: usize,
     progress: &Progress,
-) -> Result<CellTable> {
+) -> Result<(CellTable, Vec<u32>)> {
     order.par_chunks_mut(leaf_size).try_for_each(|leaf| {
         split(leaf, &coordinates.values, coordinates.axes, CELL, CELL_SAMPLE, progress)
     })?;
-    let cells: Vec<&[u32]> = order.chunks(leaf_size).flat_map(|leaf| leaf.chunks(CELL)).collect();
+    let tree = Shape::of_tree(order.len(), leaf_size);
+    let shape = match (axes, input.metric) {
+        // On axes of their own, few leaves are visited, as long as their boxes are small. Where the product counts, not the distance, cells
+        // that are near are not those that are wanted.
+        (Axes::Own, _) | (_, Metric::InnerProduct) => tree,
+        (Axes::Principal { .. }, _) => regroup(coordinates, order, tree, progress)?,
+    };
+    let cells: Vec<&[u32]> = slices(order, &shape.cells).collect();
     let measured: Vec<(Vec<f32>, f32)> = cells.par_iter().map(|cell| measure(cell, coordinates)).collect();
     let mut center: Vec<f32> = zeros(coordinates.axes * cells.len())?;
     let mut spread = Vec::with_capacity(cells.len());
@@ -61,14 +69,13 @@ pub(super) fn make(
             Metric::InnerProduct => PRODUCT_SPREAD * (variance / coordinates.axes.max(1) as f32).sqrt(),
         });
     }
-    let vectors = cells.iter().map(|cell| cell.len() as u32).collect();
-    let mut table = CellTable { vectors, center, spread, calibration: Calibration::default() };
-    table.calibration = calibrate(input, axes, order, &table, progress)?;
-    Ok(table)
+    let mut table = CellTable { vectors: shape.cells, center, spread, calibration: Calibration::default() };
+    table.calibration = calibrate(input, axes, coordinates, order, &table, progress)?;
+    Ok((table, shape.leaves))
 }
 
 /// Mean of a cell on the axes, and mean squared distance from it.
-fn measure(cell: &[u32], coordinates: &Coordinates<'_>) -> (Vec<f32>, f32) {
+pub(super) fn measure(cell: &[u32], coordinates: &Coordinates<'_>) -> (Vec<f32>, f32) {
     let mut mean = vec![0f64; coordinates.axes];
     for &at in cell {
         for (sum, &x) in mean.iter_mut().zip(coordinates.of(at)) {

@@ -6,11 +6,13 @@ mod cells;
 mod encode;
 mod memory;
 mod pages;
+mod regroup;
 mod split;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+pub(crate) use cells::CELL;
 pub(crate) use encode::SMALLEST_STEP;
 use encode::{encode_leaf, EncodedLeaf};
 use memory::batch_leaves;
@@ -143,32 +145,33 @@ pub fn build(
     let mut order: Vec<u32> = zeros(count)?;
     order.iter_mut().zip(0..).for_each(|(at, vector)| *at = vector);
     split(&mut order, &coordinates.values, coordinates.axes, leaf_size, LEAF_SAMPLE, progress)?;
-    let cells = if has_cells {
-        Some(cells::make(input, &axes, &coordinates, &mut order, leaf_size, progress)?)
+    let (cells, leaf_sizes) = if has_cells {
+        let (cells, leaf_sizes) = cells::make(input, &axes, &coordinates, &mut order, leaf_size, progress)?;
+        (Some(cells), leaf_sizes)
     } else {
-        None
+        (None, parts(count, leaf_size))
     };
 
     // The fine plane follows the whole coarse stream, so it waits here.
     let record = FineLayout::new(dims).record;
     let mut fine: Vec<u8> = zeros(count * record)?;
-    let mut writer = Writer::new(coordinates.axes, leaves);
+    let mut writer = Writer::new(coordinates.axes, leaf_sizes.len());
+    let mut leaves: Vec<(&[u32], &mut [u8])> =
+        slices(&order, &leaf_sizes).zip(slices_mut(&mut fine, &leaf_sizes, record)).collect();
     let at_once = batch_leaves(dims, leaf_size, rayon::current_num_threads());
     let mut encoded: Vec<EncodedLeaf> = Vec::new();
-    let batches = order.chunks(at_once * leaf_size).zip(fine.chunks_mut(at_once * leaf_size * record));
-    for (order, fine) in batches {
+    for batch in leaves.chunks_mut(at_once) {
         let done = std::mem::take(&mut encoded);
         let (written, next) = rayon::join(
             || writer.write(done, progress, sink),
             || {
-                let leaves = order.par_chunks(leaf_size).zip(fine.par_chunks_mut(leaf_size * record));
-                let encode = |(ids, fine): (&[u32], &mut [u8])| {
+                let encode = |(ids, fine): &mut (&[u32], &mut [u8])| {
                     progress.check()?;
                     let leaf = encode_leaf(input, &coordinates, ids, fine);
                     progress.vectors_done.fetch_add(ids.len() as u64, Ordering::Relaxed);
                     leaf
                 };
-                leaves.map(encode).collect::<Result<Vec<EncodedLeaf>>>()
+                batch.par_iter_mut().map(encode).collect::<Result<Vec<EncodedLeaf>>>()
             },
         );
         written?;
@@ -187,7 +190,8 @@ pub fn build(
         addresses.append(&address, sink)?;
     }
     addresses.finish(sink)?;
-    let attributes = attributes::write(input.columns, input.keys, order.chunks(leaf_size), progress, sink)?;
+    let attributes =
+        attributes::write(input.columns, input.keys, slices(&order, &leaf_sizes), progress, sink)?;
     let max_norm = (0..count as u32)
         .into_par_iter()
         .map(|at| norm(input.vector(at)) + f64::from(input.slack(at)))
@@ -203,6 +207,27 @@ pub fn build(
         attributes,
         extents: Vec::new(),
     })
+}
+
+/// So many in parts of one size, but for the last.
+fn parts(all: usize, size: usize) -> Vec<u32> {
+    (0..all).step_by(size).map(|start| size.min(all - start) as u32).collect()
+}
+
+/// A slice in parts of these sizes.
+fn slices<'a, T>(mut all: &'a [T], sizes: &'a [u32]) -> impl ExactSizeIterator<Item = &'a [T]> {
+    sizes.iter().map(move |&size| all.split_off(..size as usize).expect("they add up to the whole"))
+}
+
+/// The same, to be written, with so many for each.
+fn slices_mut<'a, T>(
+    mut all: &'a mut [T],
+    sizes: &'a [u32],
+    each: usize,
+) -> impl Iterator<Item = &'a mut [T]> {
+    sizes
+        .iter()
+        .map(move |&size| all.split_off_mut(..size as usize * each).expect("they add up to the whole"))
 }
 
 /// The vectors' coordinates on the axes.

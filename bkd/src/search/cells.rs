@@ -48,6 +48,21 @@ impl Cells {
         Cells { ranked: ranked.collect(), shares: vec![0.0; segments.len()] }
     }
 
+    /// The first of all, in the order of their scores.
+    pub(super) fn nearest(&self, count: usize) -> Vec<RankedCell> {
+        let mut nearest: Vec<RankedCell> = Vec::new();
+        for (ranked, source) in self.ranked.iter().zip(0..) {
+            let mut ranked = ranked.clone();
+            if count < ranked.len() {
+                ranked.select_nth_unstable(count);
+            }
+            nearest.extend(ranked.iter().take(count).map(|&rank| ranked_cell(rank, source)));
+        }
+        nearest.sort_unstable_by(RankedCell::by_score);
+        nearest.truncate(count);
+        nearest
+    }
+
     /// Chooses what to visit for a share of the nearest neighbours: at least twice as much as before, and at least so many vectors.
     pub(super) fn choose<S>(
         &mut self,

@@ -41,6 +41,7 @@ use waiting::{Queue, Waiting};
 pub(crate) use within::push_rows;
 pub use within::Within;
 
+use crate::build::CELL;
 use crate::layout::{tids, PageKind};
 use crate::{Filter, PageRead, Query, Result, Segment, Space, Tid};
 
@@ -110,6 +111,8 @@ pub(crate) const MAX_CAPACITY: usize = 1 << 20;
 const BEST_FIRST: usize = 32;
 /// So many are in any case.
 const FEW_JUMPS: usize = 4;
+/// Cells that an exact search visits before anything else, at the least.
+const FIRST_CELLS: usize = 8;
 /// Leaves by which the selectivity of a filter is judged.
 const SAMPLED_LEAVES: usize = 16;
 /// Leaves between two calls of `check`.
@@ -361,29 +364,46 @@ impl<S: PageRead> Search<S> {
         self.recall < 1.0
     }
 
-    /// The nearest leaf first: it makes tau finite. Then the most promising of those that are still within tau, then the
-    /// others as they lie. Returns whether there were latecomers.
+    /// The nearest cells first, or else the nearest leaf: they make tau finite, and tight. Then the most promising of the leaves that are
+    /// still within tau, then the others as they lie. Returns whether there were latecomers.
     fn visit_leaves(&mut self, candidates: &mut Candidates, check: &mut dyn FnMut()) -> Result<bool> {
         let Some(nearest) = self.leaves.nearest(&self.segments) else { return Ok(false) };
+        let mut begun: Vec<(RankedLeaf, Range<u32>)> = self.nearest_cells();
+        if begun.is_empty() {
+            let segment = &self.segments[nearest.source as usize].0;
+            begun.push((nearest, segment.leaf_vectors(nearest.leaf as usize)));
+        }
         let mut visit = Visit::new(&self.segments, &self.seen, self.floor(), &self.filter, &mut self.mask);
-        visit.whole_leaf(nearest, &mut self.scan, candidates, &mut self.stats, check)?;
+        for (leaf, vectors) in &begun {
+            let runs = std::slice::from_ref(vectors);
+            visit.runs(*leaf, runs, &mut self.scan, candidates, &mut self.stats, check)?;
+            visit.settle(0, &mut self.scan, candidates)?;
+        }
+        begun.sort_unstable_by_key(|(leaf, vectors)| (leaf.place(), vectors.start));
 
         let tau = candidates.tau();
         let reach: Vec<f32> = self.segments.iter().map(|(segment, _)| self.scan.raw(segment, tau)).collect();
         self.leaves.rank_within(&self.segments, &reach);
-        let within = |leaf: &&RankedLeaf| {
-            leaf.matches && leaf.place() != nearest.place() && leaf.bound <= reach[leaf.source as usize]
-        };
+        let within = |leaf: &&RankedLeaf| leaf.matches && leaf.bound <= reach[leaf.source as usize];
         let near: Vec<RankedLeaf> = self.leaves.ranked().iter().filter(within).copied().collect();
         let vectors: u64 = self.segments.iter().map(|(segment, _)| u64::from(segment.vectors())).sum();
         let average = (vectors as f64 / self.stats.leaves as f64 * self.selectivity) as usize;
         let best = best_first(&self.segments).max(2 * self.capacity / average.max(1));
         let (first, rest) = split_best(near, best, RankedLeaf::by_bound);
         let best = first.len();
+        let mut runs: Vec<Range<u32>> = Vec::new();
         for (at, leaf) in first.into_iter().chain(rest).enumerate() {
             let segment = &self.segments[leaf.source as usize].0;
-            if leaf.bound <= self.scan.raw(segment, candidates.tau()) {
-                visit.whole_leaf(leaf, &mut self.scan, candidates, &mut self.stats, check)?;
+            let vectors = segment.leaf_vectors(leaf.leaf as usize);
+            let done = begun.iter().filter(|(other, _)| other.place() == leaf.place());
+            runs.clear();
+            let end = done.fold(vectors.start, |start, (_, done)| {
+                runs.extend((start < done.start).then_some(start..done.start));
+                done.end
+            });
+            runs.extend((end < vectors.end).then_some(end..vectors.end));
+            if !runs.is_empty() && leaf.bound <= self.scan.raw(segment, candidates.tau()) {
+                visit.runs(leaf, &runs, &mut self.scan, candidates, &mut self.stats, check)?;
                 if at < best {
                     // It is visited for tau.
                     visit.settle(0, &mut self.scan, candidates)?;
@@ -391,6 +411,22 @@ impl<S: PageRead> Search<S> {
             }
         }
         visit.finish(&mut self.scan, candidates)
+    }
+
+    /// As many of the cells nearest to the query as fill the candidates with near ones, and their leaves: none if that would be most of all, or
+    /// it is not known how many of their vectors meet the filter.
+    fn nearest_cells(&mut self) -> Vec<(RankedLeaf, Range<u32>)> {
+        let all: usize = self.segments.iter().map(|(segment, _)| segment.cells()).sum();
+        let count = (ROOM * self.capacity / CELL).max(FIRST_CELLS);
+        if !self.filter.is_empty() || count > all / 4 {
+            return Vec::new();
+        }
+        let cells = self.cells.get_or_insert_with(|| Cells::rank(&self.query, &self.segments));
+        let leaf_of = |cell: RankedCell| {
+            let (leaf, vectors) = self.segments[cell.source as usize].0.cell(cell.cell);
+            (RankedLeaf { bound: 0.0, source: cell.source, leaf, matches: true }, vectors)
+        };
+        cells.nearest(count).into_iter().map(leaf_of).collect()
     }
 
     /// The nearest cells first, to make tau tight, then the others as they lie, the cells of a leaf together. Segments without cells
