@@ -36,29 +36,29 @@ impl Axes {
     }
 }
 
-/// The leaves of a segment, in storage order, as a structure of arrays.
+/// The leaves of a segment, or its cells, in storage order, as a structure of arrays.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct LeafTable {
-    /// Vectors of each leaf.
+pub struct BoxTable {
+    /// Vectors of each.
     pub vectors: Vec<u32>,
-    /// Lower ends of the boxes on the axes: `low[axis * leaves + leaf]`. Packed values have one axis, their
+    /// Lower ends of their boxes on the axes: `low[axis * leaves + leaf]`. Packed values have one axis, their
     /// [size](crate::layout::packed).
     #[serde(with = "floats")]
     pub low: Vec<f32>,
     /// Upper ends, in the same order.
     #[serde(with = "floats")]
     pub high: Vec<f32>,
-    /// Largest norm of what the axes do not see of a leaf's vectors (zero with [`Axes::Own`]).
+    /// Largest norm of what the axes do not see of its vectors (zero with [`Axes::Own`]).
     #[serde(with = "floats")]
     pub beyond: Vec<f32>,
 }
 
-/// The cells of a segment, in storage order, as a structure of arrays: runs of neighbouring vectors within leaves. An
-/// approximate search visits those whose centres are nearest to the query.
+/// The cells of a segment, in storage order, as a structure of arrays: runs of neighbouring vectors within leaves. An exact search
+/// leaves out those whose boxes are too far away, an approximate one visits those whose centres are nearest to the query.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CellTable {
-    /// Vectors of each cell. Those of the cells of a leaf add up to the leaf's.
-    pub vectors: Vec<u32>,
+    /// The cells of each leaf: vectors, which add up to the leaf's, and boxes.
+    pub boxes: Vec<BoxTable>,
     /// Centres on the axes: `center[axis * cells + cell]`.
     #[serde(with = "floats")]
     pub center: Vec<f32>,
@@ -133,7 +133,7 @@ pub struct Directory {
     /// What the leaves' boxes are measured on; of packed values nothing.
     pub axes: Axes,
     /// The leaves.
-    pub leaves: LeafTable,
+    pub leaves: BoxTable,
     /// Cells; none in a segment that is too small to be worth an approximate search.
     pub cells: Option<CellTable>,
     /// What rows can be filtered by.
@@ -208,18 +208,22 @@ impl Directory {
                     && finite(rows)
             }
         };
-        let LeafTable { vectors, low, high, beyond } = &self.leaves;
+        let boxes_fit = |boxes: &BoxTable| {
+            let BoxTable { vectors, low, high, beyond } = boxes;
+            vectors.iter().all(|&vectors| vectors > 0)
+                && low.len() == self.boxed_axes() * vectors.len()
+                && high.len() == low.len()
+                && beyond.len() == vectors.len()
+                && natural(beyond)
+                && finite(low)
+                && finite(high)
+                && low.iter().zip(high).all(|(low, high)| low <= high)
+        };
+        let vectors = &self.leaves.vectors;
         let fits = (1..=self.space.max_dims()).contains(&dims)
             && axes_fit
-            && vectors.iter().all(|&vectors| vectors > 0)
-            && low.len() == self.boxed_axes() * leaves
-            && high.len() == low.len()
-            && beyond.len() == leaves
+            && boxes_fit(&self.leaves)
             && natural(&[self.max_norm, self.radius])
-            && natural(beyond)
-            && finite(low)
-            && finite(high)
-            && low.iter().zip(high).all(|(low, high)| low <= high)
             && vectors.iter().map(|&vectors| u64::from(vectors)).sum::<u64>() <= u64::from(u32::MAX)
             && self.attributes.is_valid(leaves)
             && match self.space {
@@ -227,12 +231,13 @@ impl Directory {
                 Space::Packed(packing) => self.is_packed(PackedLayout::new(packing, dims)),
             }
             && self.cells.as_ref().is_none_or(|cells| {
-                cells.center.len() == self.axes.count(dims) * cells.vectors.len()
-                    && cells.spread.len() == cells.vectors.len()
+                cells.boxes.iter().all(boxes_fit)
+                    && cells.boxes.iter().map(|leaf| leaf.vectors.len()).sum::<usize>() == cells.spread.len()
+                    && cells.center.len() == self.boxed_axes() * cells.spread.len()
                     && finite(&cells.center)
                     && natural(&cells.spread)
                     && cells.calibration.is_valid()
-                    && fill(&cells.vectors, vectors)
+                    && fill(&cells.boxes, vectors)
             })
             && self.extents.iter().all(|extent| {
                 extent.blocks > 0 && extent.start.checked_add(extent.blocks).is_some_and(|end| end < NO_BLOCK)
@@ -245,18 +250,15 @@ impl Directory {
     }
 }
 
-/// Whether cells of so many vectors, none of them empty, make up leaves of so many.
-fn fill(cells: &[u32], leaves: &[u32]) -> bool {
-    let mut cells = cells.iter();
-    let mut fills = |leaf: u32| {
-        let mut left = leaf;
-        while left > 0 {
-            match cells.next() {
-                Some(&cell) if (1..=left).contains(&cell) => left -= cell,
-                _ => return false,
-            }
-        }
-        true
-    };
-    leaves.iter().all(|&leaf| fills(leaf)) && cells.next().is_none()
+/// Whether the vectors of cells add up to those of their leaves.
+fn fill(cells: &[BoxTable], leaves: &[u32]) -> bool {
+    let vectors = |cells: &BoxTable| cells.vectors.iter().map(|&vectors| u64::from(vectors)).sum::<u64>();
+    cells.iter().map(vectors).eq(leaves.iter().map(|&leaf| u64::from(leaf)))
+}
+
+impl CellTable {
+    /// Vectors of each cell.
+    pub(crate) fn vectors(&self) -> impl Iterator<Item = u32> + '_ {
+        self.boxes.iter().flat_map(|leaf| leaf.vectors.iter().copied())
+    }
 }

@@ -44,7 +44,7 @@ mod tid;
 pub use build::{build, BuildMemory, BuildOptions, Input, Progress};
 pub use calibration::Calibration;
 pub use check::{check_segment, Finding, RowCheck};
-pub use directory::{AttributeTable, Axes, CellTable, Directory, Extent, LeafTable};
+pub use directory::{AttributeTable, Axes, BoxTable, CellTable, Directory, Extent};
 pub use error::{Error, Result};
 pub use export::{decode, export, EachVector};
 pub use filter::{Filter, KeyRanges};

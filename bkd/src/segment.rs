@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use crate::directory::LeafTable;
 use crate::kernels::AXES;
 use crate::layout::attributes::Span;
 use crate::layout::fine::FineLayout;
@@ -10,6 +9,7 @@ use crate::layout::leaf::LeafLayout;
 use crate::layout::packed::PackedLayout;
 use crate::layout::{tids, CHUNKS_PER_PAGE, PAYLOAD};
 use crate::search::group;
+use crate::BoxTable;
 use crate::{Axes, Directory, Error, Metric, Result, Space};
 
 /// A segment whose directory has been read: shared by the scans of a backend.
@@ -22,8 +22,10 @@ pub struct Segment {
     starts: Vec<(u64, u32)>,
     /// First vector of each cell, and its leaf.
     cells: Vec<(u32, u32)>,
+    /// First cell of each leaf; empty if there are none.
+    cell_starts: Vec<u32>,
     /// Boxes around groups of leaves.
-    groups: LeafTable,
+    groups: BoxTable,
     /// Sequence numbers at which the extents start.
     extent_starts: Vec<u32>,
     /// The axes' directions with [`AXES`] numbers a dimension; empty for the vectors' own axes.
@@ -86,16 +88,16 @@ impl Segment {
                 .ok_or_else(|| Error::corrupt("segment directory counts too many vectors"))?;
             starts.push((chunk, vector));
         }
-        let mut cells = Vec::new();
+        let (mut cells, mut cell_starts) = (Vec::new(), Vec::new());
         if let Some(table) = &directory.cells {
-            let (mut cell_start, mut leaf) = (0, 0);
-            for &vectors in &table.vectors {
-                // Cells do not lie across leaves: `Directory::decode` has seen to it.
-                while leaf + 2 < starts.len() && starts[leaf + 1].1 <= cell_start {
-                    leaf += 1;
+            // `Directory::decode` has seen to it that they add up to the leaves.
+            let mut start = 0;
+            for (leaf, boxes) in table.boxes.iter().enumerate() {
+                cell_starts.push(cells.len() as u32);
+                for &vectors in &boxes.vectors {
+                    cells.push((start, leaf as u32));
+                    start += vectors;
                 }
-                cells.push((cell_start, leaf as u32));
-                cell_start += vectors;
             }
         }
         let leaf_pages = chunk.div_ceil(CHUNKS_PER_PAGE as u64);
@@ -130,6 +132,7 @@ impl Segment {
             form,
             starts,
             cells,
+            cell_starts,
             groups: group(&directory.leaves),
             extent_starts,
             directions,
@@ -229,7 +232,7 @@ impl Segment {
                 .directory
                 .cells
                 .as_ref()
-                .map_or(0, |cells| (cells.center.len() + 4 * cells.vectors.len()) * 4)
+                .map_or(0, |cells| (3 * cells.center.len() + 5 * cells.spread.len()) * 4)
             + (self.attribute_starts.len() + leaves.vectors.len() * self.columns() * 3) * 8
             + self.extent_starts.len() * 12
     }
@@ -268,7 +271,7 @@ impl Segment {
     }
 
     /// Boxes around groups of leaves, if there are many.
-    pub(crate) fn groups(&self) -> &LeafTable {
+    pub(crate) fn groups(&self) -> &BoxTable {
         &self.groups
     }
 
@@ -295,6 +298,11 @@ impl Segment {
     /// Number of cells.
     pub(crate) fn cells(&self) -> usize {
         self.cells.len()
+    }
+
+    /// The boxes of the cells of a leaf, and the first of these; none if the segment has no cells.
+    pub(crate) fn leaf_cells(&self, leaf: usize) -> Option<(&BoxTable, u32)> {
+        Some((self.directory.cells.as_ref()?.boxes.get(leaf)?, *self.cell_starts.get(leaf)?))
     }
 
     /// The leaf of a cell, and its vectors.

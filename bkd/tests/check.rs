@@ -6,7 +6,7 @@ use bkd::layout::fine::FineLayout;
 use bkd::layout::leaf::{LeafLayout, GROUP, LANES};
 use bkd::layout::{tids, PageKind, Payload, CHUNK, PAYLOAD};
 use bkd::{
-    check_segment, export, Axes, Body, Directory, Error, Extent, Finding, Input, LeafTable, MemStore, Metric,
+    check_segment, export, Axes, Body, BoxTable, Directory, Error, Extent, Finding, Input, MemStore, Metric,
     PageRead, Result, RowCheck, Segment, Space, Tid,
 };
 use common::*;
@@ -407,7 +407,7 @@ fn a_segment_of_pages_that_do_not_exist_is_given_up() {
     let mut directory = built.segment.directory().clone();
     // As if there were a thousand times as many leaves.
     let leaves = directory.leaves.vectors.len();
-    let LeafTable { vectors, low, high, beyond } = &mut directory.leaves;
+    let BoxTable { vectors, low, high, beyond } = &mut directory.leaves;
     *vectors = vec![LEAF_SIZE as u32; leaves * 1000];
     beyond.resize(leaves * 1000, 0.0);
     for ends in [low, high] {
@@ -546,5 +546,34 @@ fn most_changes_of_a_bit_are_found() {
              residual {residual:.2}, coarse code {code:.3}, fine code {fine:.2}"
         );
         assert!(code > 0.98 && norm > 0.9, "{dims}: {code} {norm}");
+    }
+}
+
+/// What is said of the boxes of cells, in a segment that is large enough to have some.
+#[test]
+fn damaged_cells_are_named() {
+    type Change = fn(&mut BoxTable);
+    let all: [(&str, Change); 4] = [
+        ("outside of its cell's box", |cells| cells.low[3] += 0.3 * (cells.high[3] - cells.low[3])),
+        ("outside of its cell's box", |cells| cells.high[3] = cells.low[3]),
+        ("one of its cells", |cells| cells.low[3] -= 3.0),
+        ("one of its cells", |cells| cells.high[3] += 3.0),
+    ];
+    let inner: [(&str, Change); 2] = [
+        ("outside of its cell's box", |cells| cells.beyond[3] *= 0.3),
+        ("one of its cells", |cells| cells.beyond[3] *= 2.0),
+    ];
+    for (metric, dims) in [(Metric::L2, 40), (Metric::Cosine, 10), (Metric::InnerProduct, 40)] {
+        let rows = clusters(dims, 9000, &mut random(dims as u64));
+        let built = Index::new(metric, &rows, &Plan::one(1024)).unwrap().segments.pop().unwrap();
+        assert_eq!(findings(&built.segment, &built.store), []);
+        let more = if metric == Metric::InnerProduct { &inner[..] } else { &[] };
+        for (expected, change) in all.iter().chain(more) {
+            let mut directory = built.segment.directory().clone();
+            let cells = &mut directory.cells.as_mut().expect("it is large enough").boxes;
+            change(cells.iter_mut().find(|leaf| leaf.vectors.len() > 3).expect("leaves have some cells"));
+            let found = findings(&Segment::open(7, directory).unwrap(), &built.store);
+            assert!(found.iter().any(|finding| finding.problem.contains(expected)), "{expected}: {found:?}");
+        }
     }
 }

@@ -11,8 +11,8 @@ use bkd::layout::attributes::NULL_KEY;
 use bkd::layout::meta::{Chain, Meta, Retired, SegmentEntry};
 use bkd::layout::{PageHeader, PageKind, Payload, PAGE_SIZE, PAYLOAD};
 use bkd::{
-    check_segment, export, AttributeTable, Directory, Error, Everything, Extent, Filter, Input, KeyRanges,
-    LeafTable, MemStore, Metric, Query, Search, Segment, Space, Tid,
+    check_segment, export, AttributeTable, BoxTable, Directory, Error, Everything, Extent, Filter, Input,
+    KeyRanges, MemStore, Metric, Query, Search, Segment, Space, Tid,
 };
 use common::*;
 use proptest::prelude::*;
@@ -259,7 +259,7 @@ fn claims_without_pages() {
     for (vectors, dims, attributes) in claims {
         let width = u64::from(attributes.most.first().is_some_and(|&most| most > 0));
         let columns = attributes.columns as usize;
-        let leaf = LeafTable {
+        let leaf = BoxTable {
             vectors: vec![vectors],
             low: vec![0.0; dims],
             high: vec![1.0; dims],

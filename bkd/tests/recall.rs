@@ -174,6 +174,26 @@ fn a_target_of_one_is_exact() {
     }
 }
 
+/// Cells are left out of an exact search, and visited first, but it finds what it should: in one segment and in several, for few rows and
+/// for many, which takes several passes.
+#[test]
+fn an_exact_search_of_cells_is_exact() {
+    let several = Plan { leaf_size: 512, shares: vec![5, 1, 4], same_axes: false, removed: 7 };
+    for rows in [clustered(2 * ROWS), uniform(ROWS)] {
+        for plan in [Plan::one(4096), several.clone()] {
+            for metric in METRICS {
+                let index = Index::new(metric, &rows, &plan).unwrap();
+                let near: Vec<f32> = rows[5].iter().map(|x| x * 1.01).collect();
+                for query in [rows[77].clone(), rows[ROWS - 1].clone(), near, vec![40.0; DIMS]] {
+                    for (limit, expect) in [(1, Some(1)), (10, None), (700, Some(10))] {
+                        index.assert_exact(&query, Sum::Lanes8, limit, expect);
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Rows that are all the same, and vectors on which single precision nearly overflows, can be calibrated for too.
 #[test]
 fn strange_vectors_have_cells() {
@@ -237,16 +257,22 @@ fn damaged_cells_are_refused() {
         assert!(matches!(decoded, Err(Error::Corrupt(_))), "{what}");
     };
     assert!(Directory::decode(&honest.encode().unwrap()).is_ok());
-    refused("a cell more", &|cells| cells.vectors.push(1));
-    refused("a cell less", &|cells| cells.vectors.truncate(5));
-    refused("an empty cell", &|cells| cells.vectors[3] = 0);
-    refused("a cell of another size", &|cells| cells.vectors[3] += 1);
-    refused("a cell in two leaves", &|cells| {
-        // The leaves have eight cells of 128 vectors.
-        cells.vectors[7] -= 1;
-        cells.vectors[8] += 1;
+    refused("a cell more", &|cells| cells.boxes[0].vectors.push(1));
+    refused("a leaf more", &|cells| cells.boxes.push(cells.boxes[0].clone()));
+    refused("a leaf less", &|cells| cells.boxes.truncate(5));
+    refused("an empty cell", &|cells| {
+        cells.boxes[0].vectors[4] += cells.boxes[0].vectors[3];
+        cells.boxes[0].vectors[3] = 0;
     });
-    refused("a huge cell", &|cells| cells.vectors[0] = u32::MAX);
+    refused("a cell of another size", &|cells| cells.boxes[0].vectors[3] += 1);
+    refused("a vector in another leaf", &|cells| {
+        cells.boxes[0].vectors[3] -= 1;
+        cells.boxes[1].vectors[3] += 1;
+    });
+    refused("a huge cell", &|cells| cells.boxes[0].vectors[0] = u32::MAX);
+    refused("a box less", &|cells| cells.boxes[0].high.truncate(5));
+    refused("a box that ends before it begins", &|cells| cells.boxes[0].low[5] = 1e9);
+    refused("a box that ends nowhere", &|cells| cells.boxes[0].high[5] = f32::INFINITY);
     refused("a centre that is no number", &|cells| cells.center[5] = f32::NAN);
     refused("too few numbers", &|cells| cells.center.truncate(5));
     refused("an infinite spread", &|cells| cells.spread[0] = f32::INFINITY);

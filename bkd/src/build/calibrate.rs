@@ -49,7 +49,7 @@ pub(super) fn calibrate(
         Axes::Principal { rows, .. } => columns(rows, input.dims)?,
     };
     let mut end = 0;
-    let ends: Vec<u32> = cells.vectors.iter().map(|vectors| (end += vectors, end).1).collect();
+    let ends: Vec<u32> = cells.vectors().map(|vectors| (end += vectors, end).1).collect();
     let found: Vec<Vec<f32>> = sample
         .positions
         .par_iter()
@@ -80,16 +80,16 @@ pub(super) fn memory(dims: usize, threads: usize) -> usize {
 
 /// A cell without one of its vectors, as the only one of a table: a query does not attract the centre of any cell.
 fn without(cells: &CellTable, cell: usize, vector: &[f32]) -> CellTable {
-    let (count, vectors) = (cells.vectors.len(), cells.vectors[cell]);
+    let count = cells.spread.len();
+    let vectors = cells.vectors().nth(cell).expect("a cell");
     let others = |(axis, &x): (usize, &f32)| {
         let center = cells.center[axis * count + cell];
         center + (center - x) / (vectors - 1).max(1) as f32
     };
     CellTable {
-        vectors: vec![vectors - 1],
         center: vector.iter().enumerate().map(others).collect(),
         spread: vec![cells.spread[cell]],
-        calibration: Calibration::default(),
+        ..CellTable::default()
     }
 }
 

@@ -5,6 +5,7 @@
 
 use rayon::prelude::*;
 
+use super::boxes::{self, BoundingBox};
 use super::calibrate::calibrate;
 use super::regroup::{regroup, Shape};
 use super::split::{split, CELL_SAMPLE};
@@ -27,9 +28,9 @@ pub(super) fn worthwhile(dims: usize, vectors: usize) -> bool {
     dims > FEW_DIMS && vectors >= FEWEST_VECTORS
 }
 
-/// Memory that they take for each vector: centres, twice while they are put in order, and what is counted of them.
+/// Memory that they take for each vector: centres and boxes, twice while they are put in order, and what is counted of them.
 pub(super) fn memory(axes: usize) -> usize {
-    ((2 * axes + 16) * size_of::<f32>()).div_ceil(CELL)
+    ((6 * axes + 24) * size_of::<f32>()).div_ceil(CELL)
 }
 
 /// Leaves of a tree for which the axes are good enough for so many cells.
@@ -56,7 +57,8 @@ pub(super) fn make(
         (Axes::Own, _) | (_, Metric::InnerProduct) => tree,
         (Axes::Principal { .. }, _) => regroup(coordinates, order, tree, progress)?,
     };
-    let cells: Vec<&[u32]> = slices(order, &shape.cells).collect();
+    let sizes = shape.cells.concat();
+    let cells: Vec<&[u32]> = slices(order, &sizes).collect();
     let measured: Vec<(Vec<f32>, f32)> = cells.par_iter().map(|cell| measure(cell, coordinates)).collect();
     let mut center: Vec<f32> = zeros(coordinates.axes * cells.len())?;
     let mut spread = Vec::with_capacity(cells.len());
@@ -69,7 +71,12 @@ pub(super) fn make(
             Metric::InnerProduct => PRODUCT_SPREAD * (variance / coordinates.axes.max(1) as f32).sqrt(),
         });
     }
-    let mut table = CellTable { vectors: shape.cells, center, spread, calibration: Calibration::default() };
+    let boxes: Vec<BoundingBox> =
+        cells.par_iter().map(|cell| BoundingBox::around(input, coordinates, cell)).collect();
+    let mut of_leaves = &boxes[..];
+    let mut next = |cells: &Vec<u32>| of_leaves.split_off(..cells.len()).expect("a box for each cell");
+    let boxes = shape.cells.iter().map(|cells| boxes::table(next(cells), coordinates.axes)).collect();
+    let mut table = CellTable { boxes, center, spread, calibration: Calibration::default() };
     table.calibration = calibrate(input, axes, coordinates, order, &table, progress)?;
     Ok((table, shape.leaves))
 }

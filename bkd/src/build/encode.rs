@@ -1,5 +1,6 @@
 //! From a leaf's vectors to its bytes: the grid, the two planes of nibbles, what each of them loses.
 
+use super::boxes::BoundingBox;
 use super::{zeros, Coordinates, Input};
 use crate::kernels::{Encoded, Kernels};
 use crate::layout::fine::FineLayout;
@@ -10,13 +11,9 @@ use crate::{Metric, Result};
 
 /// A leaf, ready for the pages.
 pub(super) struct EncodedLeaf {
-    pub vectors: u32,
     /// Its part of the coarse stream, in whole chunks.
     pub stream: Vec<u8>,
-    /// Its box on the axes, and how far it extends beyond them.
-    pub low: Vec<f32>,
-    pub high: Vec<f32>,
-    pub beyond: f32,
+    pub bounds: BoundingBox,
 }
 
 /// Steps smaller than this are taken as none: single precision would not compute with them.
@@ -90,8 +87,7 @@ pub(super) fn encode_leaf(
     };
     header.write(prefix);
     grid.write(&mut prefix[CHUNK..]);
-    let (low, high, beyond) = bounding_box(input, coordinates, ids);
-    Ok(EncodedLeaf { vectors: ids.len() as u32, stream, low, high, beyond })
+    Ok(EncodedLeaf { stream, bounds: BoundingBox::around(input, coordinates, ids) })
 }
 
 /// The range of every dimension, cut into 255 steps.
@@ -172,22 +168,6 @@ impl Codes {
         };
         Codes { base, step, codes: values.iter().map(encode).collect() }
     }
-}
-
-fn bounding_box(input: &Input<'_>, coordinates: &Coordinates<'_>, ids: &[u32]) -> (Vec<f32>, Vec<f32>, f32) {
-    let mut low = coordinates.of(ids[0]).to_vec();
-    let mut high = low.clone();
-    let (mut slack, mut beyond) = (0f32, 0f32);
-    for &id in ids {
-        Kernels::get().floats().widen(coordinates.of(id), &mut low, &mut high);
-        slack = slack.max(input.slack(id));
-        beyond = beyond.max(coordinates.beyond(id));
-    }
-    if slack > 0.0 {
-        low.iter_mut().for_each(|x| *x = -round_up(f64::from(slack) - f64::from(*x)));
-        high.iter_mut().for_each(|x| *x = round_up(f64::from(slack) + f64::from(*x)));
-    }
-    (low, high, beyond)
 }
 
 /// Packs a nibble of each of eight codes into four bytes: the first four low, the others high.

@@ -65,7 +65,8 @@ impl BuildMemory {
             input: vector + size_of::<f32>() + size_of::<Tid>() + columns * size_of::<u64>(),
             choosing: Phase { per_vector: 0, more: vector + working, most: sample },
             calibrating: Phase {
-                per_vector: coordinates + size_of::<u32>() + cells,
+                // Where each vector is, and its cell, before and after it moved there.
+                per_vector: coordinates + 3 * size_of::<u32>() + cells,
                 more: queries.div_ceil(cells::FEWEST_VECTORS),
                 most: queries,
             },

@@ -1,6 +1,7 @@
 //! Turning a set of vectors into the pages of a segment: choose axes, split at medians, calibrate, encode the leaves, write.
 
 pub(crate) mod attributes;
+mod boxes;
 mod calibrate;
 mod cells;
 mod encode;
@@ -12,6 +13,7 @@ mod split;
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use boxes::BoundingBox;
 pub(crate) use cells::CELL;
 pub(crate) use encode::SMALLEST_STEP;
 use encode::{encode_leaf, EncodedLeaf};
@@ -31,7 +33,7 @@ use crate::metric::{norm, sum};
 use crate::query::round_up;
 use crate::search::invisible;
 use crate::segment::columns;
-use crate::{axes, Axes, Directory, Error, LeafTable, Metric, PageSink, Result, Space, Tid, MAX_DIMS};
+use crate::{axes, Axes, BoxTable, Directory, Error, Metric, PageSink, Result, Space, Tid, MAX_DIMS};
 
 /// The vectors of a segment to be built, all of them as [`crate::prepare`] returned them.
 pub struct Input<'a> {
@@ -294,8 +296,7 @@ impl<'a> Coordinates<'a> {
 /// Puts the coarse stream of encoded leaves on pages and collects their boxes.
 struct Writer {
     coarse: StreamPages,
-    /// Leaf by leaf, axis by axis.
-    boxes: Vec<EncodedLeaf>,
+    boxes: Vec<BoundingBox>,
     axes: usize,
 }
 
@@ -310,24 +311,16 @@ impl Writer {
         progress: &Progress,
         sink: &mut (dyn PageSink + Send),
     ) -> Result<()> {
-        for mut leaf in leaves {
+        for leaf in leaves {
             progress.check()?;
-            self.coarse.append(&std::mem::take(&mut leaf.stream), sink)?;
-            self.boxes.push(leaf);
+            self.coarse.append(&leaf.stream, sink)?;
+            self.boxes.push(leaf.bounds);
         }
         Ok(())
     }
 
-    fn finish(self, sink: &mut (dyn PageSink + Send)) -> Result<LeafTable> {
+    fn finish(self, sink: &mut (dyn PageSink + Send)) -> Result<BoxTable> {
         self.coarse.finish(sink)?;
-        let by_axis = |of: fn(&EncodedLeaf) -> &Vec<f32>| -> Vec<f32> {
-            (0..self.axes).flat_map(|axis| self.boxes.iter().map(move |leaf| of(leaf)[axis])).collect()
-        };
-        Ok(LeafTable {
-            low: by_axis(|leaf| &leaf.low),
-            high: by_axis(|leaf| &leaf.high),
-            vectors: self.boxes.iter().map(|leaf| leaf.vectors).collect(),
-            beyond: self.boxes.iter().map(|leaf| leaf.beyond).collect(),
-        })
+        Ok(boxes::table(&self.boxes, self.axes))
     }
 }

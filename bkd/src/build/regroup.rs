@@ -21,7 +21,8 @@ const MOST: u32 = 4 * CELL as u32;
 /// How many vectors leaves have, and cells, in the order of storage.
 pub(super) struct Shape {
     pub leaves: Vec<u32>,
-    pub cells: Vec<u32>,
+    /// Leaf by leaf.
+    pub cells: Vec<Vec<u32>>,
     /// Cells of a leaf; of the last one maybe fewer.
     cells_per_leaf: usize,
 }
@@ -30,18 +31,16 @@ impl Shape {
     /// Of a tree that was halved at multiples of the sizes of its leaves and cells.
     pub(super) fn of_tree(vectors: usize, leaf_size: usize) -> Self {
         let leaves = parts(vectors, leaf_size);
-        let cells = leaves.iter().flat_map(|&leaf| parts(leaf as usize, CELL)).collect();
+        let cells = leaves.iter().map(|&leaf| parts(leaf as usize, CELL)).collect();
         Shape { leaves, cells, cells_per_leaf: leaf_size.div_ceil(CELL) }
     }
 
     /// Of the same cells with other vectors, without what is empty.
-    fn with_cells(&self, cells: &[u32]) -> Self {
-        let full = |sizes: &mut dyn Iterator<Item = u32>| sizes.filter(|&size| size > 0).collect();
-        Shape {
-            leaves: full(&mut cells.chunks(self.cells_per_leaf).map(|leaf| leaf.iter().sum())),
-            cells: full(&mut cells.iter().copied()),
-            cells_per_leaf: self.cells_per_leaf,
-        }
+    fn with_cells(&self, sizes: &[u32]) -> Self {
+        let full = |leaf: &[u32]| leaf.iter().copied().filter(|&size| size > 0).collect::<Vec<_>>();
+        let mut cells: Vec<Vec<u32>> = sizes.chunks(self.cells_per_leaf).map(full).collect();
+        cells.retain(|leaf| !leaf.is_empty());
+        Shape { leaves: cells.iter().map(|leaf| leaf.iter().sum()).collect(), cells, ..*self }
     }
 }
 
@@ -56,7 +55,7 @@ pub(super) fn regroup(
         return Ok(shape);
     }
     let mut targets = Tree::new(coordinates, order, &shape).nearest_cells(order, progress)?;
-    let sizes = limit(&mut targets, &shape.cells);
+    let sizes = limit(&mut targets, &shape.cells.concat());
     let mut ends = 0;
     let mut next: Vec<usize> = sizes.iter().map(|&size| (ends, ends += size as usize).0).collect();
     let mut ordered: Vec<u32> = zeros(order.len())?;
@@ -96,7 +95,8 @@ struct Tree<'a> {
 
 impl<'a> Tree<'a> {
     fn new(coordinates: &'a Coordinates<'a>, order: &[u32], shape: &'a Shape) -> Self {
-        let members: Vec<&[u32]> = slices(order, &shape.cells).collect();
+        let sizes = shape.cells.concat();
+        let members: Vec<&[u32]> = slices(order, &sizes).collect();
         let cells: Vec<f32> = members.par_iter().flat_map(|cell| measure(cell, coordinates).0).collect();
         let leaves = cells.chunks(shape.cells_per_leaf * coordinates.axes);
         let leaves = leaves.flat_map(|centers| mean(centers, coordinates.axes)).collect();
@@ -133,7 +133,7 @@ impl<'a> Tree<'a> {
         if count < near.len() {
             near.select_nth_unstable_by(count, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         }
-        let cells = self.shape.cells.len();
+        let cells = self.cells.len() / axes;
         let cells_of = |leaf: usize| {
             let first = leaf * self.shape.cells_per_leaf;
             first..(first + self.shape.cells_per_leaf).min(cells)

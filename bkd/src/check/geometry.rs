@@ -5,7 +5,7 @@ use super::{Full, Report};
 use crate::kernels::{Kernels, AXES};
 use crate::query::UNIT;
 use crate::search::{invisible, projection_error, vanished, ORTHONORMALITY};
-use crate::{Axes, Metric, Segment, Space};
+use crate::{Axes, BoxTable, Metric, Segment, Space};
 
 /// Denormal numbers round to multiples of 1.4e-45. That much of a sum over as many dimensions as there can be.
 pub(super) const TINY: f64 = 1e-39;
@@ -110,6 +110,30 @@ impl Geometry {
         }
     }
 
+    /// Whether the vector that was measured last is not in its cell.
+    pub(super) fn contradicts_cell(
+        &self,
+        segment: &Segment,
+        cells: &BoxTable,
+        cell: usize,
+        lengths: &Lengths,
+    ) -> bool {
+        let limit = f64::from(cells.beyond[cell]) + lengths.reach;
+        self.is_outside(cells, cell, lengths)
+            || measures_hidden(segment) && lengths.least_hidden() > limit * (1.0 + DOUBLE) + TINY
+    }
+
+    /// Whether the vector that was measured last is not in one of the boxes.
+    fn is_outside(&self, boxes: &BoxTable, at: usize, lengths: &Lengths) -> bool {
+        let stride = boxes.vectors.len();
+        let outside = |(axis, x): (usize, &f64)| {
+            let (low, high) = (boxes.low[axis * stride + at], boxes.high[axis * stride + at]);
+            (f64::from(low) - x).max(x - f64::from(high)).max(0.0)
+        };
+        let outside: f64 = self.coordinates.iter().enumerate().map(outside).map(|x| x * x).sum();
+        outside.sqrt() > lengths.reach * (1.0 + DOUBLE) + lengths.error
+    }
+
     /// What is wrong with the directory, or with the vector that was measured last, given that its leaf is this one.
     pub(super) fn contradiction(
         &self,
@@ -119,13 +143,8 @@ impl Geometry {
     ) -> Option<&'static str> {
         let directory = segment.directory();
         let boxes = &directory.leaves;
-        let at = |axis: usize| axis * segment.leaves() + leaf;
-        let outside = |(axis, x): (usize, &f64)| {
-            (f64::from(boxes.low[at(axis)]) - x).max(x - f64::from(boxes.high[at(axis)])).max(0.0)
-        };
-        let outside: f64 = self.coordinates.iter().enumerate().map(outside).map(|x| x * x).sum();
         let room = |limit: f32| (f64::from(limit) + lengths.reach) * (1.0 + DOUBLE) + TINY;
-        if outside.sqrt() > lengths.reach * (1.0 + DOUBLE) + lengths.error {
+        if self.is_outside(boxes, leaf, lengths) {
             Some("is outside of the leaf's box")
         } else if lengths.norm > room(directory.max_norm) {
             Some("is longer than any of the segment should be")
@@ -187,22 +206,22 @@ impl Hull {
     }
 
     /// Forgets the vectors but for the lengths of which the directory knows the largest in the segment.
-    pub(super) fn next_leaf(&mut self) {
+    pub(super) fn next_box(&mut self) {
         *self = Hull { norm: self.norm, radius: self.radius, ..Hull::default() };
     }
 
-    /// Whether a leaf's box, and what is beyond the axes, end far from all of its vectors.
-    pub(super) fn is_leaf_too_large(&self, segment: &Segment, leaf: usize) -> bool {
-        let boxes = &segment.directory().leaves;
+    /// Whether a box, and what is beyond the axes, end far from all of the vectors.
+    pub(super) fn is_too_large(&self, segment: &Segment, boxes: &BoxTable, at: usize) -> bool {
+        let stride = boxes.vectors.len();
         let ends = self.low.iter().zip(&self.high).enumerate();
         let too_wide = |(axis, (low, high)): (usize, (&f64, &f64))| {
-            let at = axis * segment.leaves() + leaf;
+            let at = axis * stride + at;
             // Twice, because the slack of one vector widens the box for all.
             let room = |end: f64| 2.0 * self.reach * (1.0 + ROUNDED_UP) + end.abs() * ROUNDED_UP + self.error;
             f64::from(boxes.low[at]) < low - room(*low) || f64::from(boxes.high[at]) > high + room(*high)
         };
-        let too_deep = measures_hidden(segment)
-            && f64::from(boxes.beyond[leaf]) > self.hidden * (1.0 + ROUNDED_UP) + TINY;
+        let too_deep =
+            measures_hidden(segment) && f64::from(boxes.beyond[at]) > self.hidden * (1.0 + ROUNDED_UP) + TINY;
         too_deep || ends.into_iter().any(too_wide)
     }
 

@@ -1,6 +1,6 @@
 //! One leaf: its scales and grid, and what is said of each of its vectors.
 
-use super::geometry::{Geometry, Hull, DOUBLE, ROUNDED_UP, TINY};
+use super::geometry::{Geometry, Hull, Lengths as Measured, DOUBLE, ROUNDED_UP, TINY};
 use super::{Full, Report};
 use crate::build::SMALLEST_STEP;
 use crate::decode::{Claims, LeafReader};
@@ -8,7 +8,7 @@ use crate::layout::leaf::{LeafHeader, LANES};
 use crate::layout::{CHUNK, CHUNKS_PER_PAGE};
 use crate::query::UNIT;
 use crate::search::{Coarse, Fine, Stream};
-use crate::{Metric, PageRead, Result, Segment};
+use crate::{BoxTable, Metric, PageRead, Result, Segment};
 
 /// Looks at leaves, one after the other.
 pub(super) struct LeafCheck {
@@ -41,6 +41,36 @@ impl Tally {
             Some((.., count)) => *count += 1,
             None => self.0.push((problem, ordinal, 1)),
         }
+    }
+}
+
+/// The boxes of the cells of a leaf, whose vectors come one after the other.
+struct Cells<'a> {
+    boxes: &'a BoxTable,
+    /// The cell of the next vector, and how many of the cell's were before.
+    cell: usize,
+    vectors: u32,
+    hull: Hull,
+    is_any_too_large: bool,
+}
+
+impl<'a> Cells<'a> {
+    fn of(segment: &'a Segment, leaf: usize) -> Option<Self> {
+        let (boxes, _) = segment.leaf_cells(leaf)?;
+        Some(Cells { boxes, cell: 0, vectors: 0, hull: Hull::default(), is_any_too_large: false })
+    }
+
+    /// Looks at the next vector, which was measured last.
+    fn check(&mut self, segment: &Segment, geometry: &Geometry, measured: &Measured) -> Option<&'static str> {
+        let is_outside = geometry.contradicts_cell(segment, self.boxes, self.cell, measured);
+        self.hull.add(geometry, measured);
+        self.vectors += 1;
+        if self.vectors == self.boxes.vectors[self.cell] {
+            self.is_any_too_large |= self.hull.is_too_large(segment, self.boxes, self.cell);
+            self.hull.next_box();
+            (self.cell, self.vectors) = (self.cell + 1, 0);
+        }
+        is_outside.then_some("is outside of its cell's box")
     }
 }
 
@@ -138,7 +168,8 @@ impl LeafCheck {
         leaf: usize,
         tally: &mut Tally,
     ) -> Result<Option<&'static str>> {
-        self.hull.next_leaf();
+        self.hull.next_box();
+        let mut cells = Cells::of(segment, leaf);
         let (mut norm_max, mut code_norm) = (0f64, 0f64);
         for ordinal in segment.leaf_vectors(leaf) {
             let claims = self.reader.read(segment, coarse, fine, ordinal)?;
@@ -155,6 +186,9 @@ impl LeafCheck {
             let measured = self.geometry.measure(segment, &self.decoded, f64::from(claims.fine));
             self.geometry.contradiction(segment, leaf, &measured).map(&mut add);
             self.hull.add(&self.geometry, &measured);
+            if let Some(cells) = &mut cells {
+                cells.check(segment, &self.geometry, &measured).map(&mut add);
+            }
         }
         let is_largest = |said: f32, is: f64| {
             (is * (1.0 - DOUBLE) - TINY..=is * (1.0 + ROUNDED_UP) + TINY).contains(&f64::from(said))
@@ -164,8 +198,10 @@ impl LeafCheck {
             Some("the largest norms are not those of its vectors")
         } else if self.has_idle_codes(segment.leaf_vectors(leaf).len()) {
             Some("its last block has more vectors than the leaf")
-        } else if self.hull.is_leaf_too_large(segment, leaf) {
+        } else if self.hull.is_too_large(segment, &segment.directory().leaves, leaf) {
             Some("its box in the segment directory is larger than its vectors need")
+        } else if cells.is_some_and(|cells| cells.is_any_too_large) {
+            Some("the box of one of its cells in the segment directory is larger than its vectors need")
         } else {
             None
         })

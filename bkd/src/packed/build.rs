@@ -8,7 +8,7 @@ use crate::layout::packed::{sparse_size, PackedLayout, SparseBody};
 use crate::layout::{PageKind, Payload, PAYLOAD};
 use crate::packed::query::round_down;
 use crate::{
-    AttributeTable, Axes, Directory, Error, LeafTable, Packing, PageSink, Progress, Result, Space, Tid,
+    AttributeTable, Axes, BoxTable, Directory, Error, Packing, PageSink, Progress, Result, Space, Tid,
 };
 
 /// The packed values of a segment to be built, as [`crate::pack_bits`] or [`crate::pack_sparse`] returned them.
@@ -104,7 +104,7 @@ impl PackedInput<'_> {
             max_norm: 0.0,
             radius: 0.0,
             axes: Axes::Own,
-            leaves: LeafTable { vectors: leaves.values, low: leaves.low, high: leaves.high, beyond },
+            leaves: BoxTable { vectors: leaves.values, low: leaves.low, high: leaves.high, beyond },
             cells: None,
             attributes,
             extents: Vec::new(),

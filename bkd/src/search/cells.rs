@@ -142,7 +142,7 @@ pub(crate) fn place(metric: Metric, axes: &Axes, columns: &[f32], vector: &[f32]
 pub(crate) fn cell_scores(metric: Metric, cells: &CellTable, place: &[f32]) -> Vec<f32> {
     // L1 ranks by Euclidean distances, too: on axes other than the vectors' own a sum of magnitudes means nothing.
     let metric = if metric == Metric::L1 { Metric::L2 } else { metric };
-    let count = cells.vectors.len();
+    let count = cells.spread.len();
     let mut scores = sums(&cells.center, &cells.center, count, 0..count, place, metric);
     let length = place.iter().map(|x| x * x).sum::<f32>().sqrt();
     for (score, spread) in scores.iter_mut().zip(&cells.spread) {

@@ -4,17 +4,24 @@
 //! work. So there are boxes around [`GROUP`] neighbouring leaves each, which lie together in space as they do in storage, and leaves are ranked
 //! when their group is within reach.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::mask::may_match;
 use super::rank::{RankedLeaf, Ranker};
-use crate::directory::LeafTable;
+use super::runs;
+use crate::directory::BoxTable;
 use crate::{Filter, Query, Segment};
 
 /// Leaves of a group.
 pub(crate) const GROUP: usize = 64;
 /// Segments with no more leaves are not grouped.
 const FEW_LEAVES: usize = 4 * GROUP;
+
+/// Cells that are ranked in any case.
+const CELLS_TRIED: usize = 512;
+/// To rank so many cells takes as long as to compare the vectors of one.
+const WORTH: usize = 8;
 
 /// A group of leaves of a segment that have not been ranked yet.
 #[derive(Clone, Copy)]
@@ -31,6 +38,9 @@ pub(super) struct Leaves {
     groups: Vec<RankedGroup>,
     /// In the order of storage.
     ranked: Vec<RankedLeaf>,
+    /// Cells that were ranked, and those of them that were out of reach.
+    cells: usize,
+    far_cells: usize,
 }
 
 impl Leaves {
@@ -60,6 +70,7 @@ impl Leaves {
         for (source, (segment, _)) in segments.iter().enumerate() {
             let ranker = Ranker::new(query, segment);
             rank(&ranker, segment, source as u32, 0..segment.leaves(), &mut leaves.ranked);
+            leaves.rankers.push(ranker);
         }
         if !filter.is_empty() {
             for leaf in &mut leaves.ranked {
@@ -67,6 +78,29 @@ impl Leaves {
             }
         }
         leaves
+    }
+
+    /// The vectors of a leaf that are in cells with bounds up to `reach`; all, if it has no cells or those of other leaves did not help.
+    pub(super) fn push_near_cells(
+        &mut self,
+        segment: &Segment,
+        leaf: &RankedLeaf,
+        reach: f32,
+        runs: &mut Vec<Range<u32>>,
+    ) {
+        let pays = self.cells < CELLS_TRIED + WORTH * self.far_cells;
+        let Some((boxes, first)) = segment.leaf_cells(leaf.leaf as usize).filter(|_| pays) else {
+            return runs::push(runs, segment.leaf_vectors(leaf.leaf as usize));
+        };
+        let bounds = self.rankers[leaf.source as usize].bounds(segment, boxes, 0..boxes.vectors.len());
+        self.cells += bounds.len();
+        for (bound, cell) in bounds.into_iter().zip(first..) {
+            if bound > reach {
+                self.far_cells += 1;
+            } else {
+                runs::push(runs, segment.cell(cell).1);
+            }
+        }
     }
 
     /// Those that have been ranked, in the order of storage.
@@ -117,13 +151,7 @@ impl Leaves {
     }
 }
 
-fn rank(
-    ranker: &Ranker,
-    segment: &Segment,
-    source: u32,
-    leaves: std::ops::Range<usize>,
-    into: &mut Vec<RankedLeaf>,
-) {
+fn rank(ranker: &Ranker, segment: &Segment, source: u32, leaves: Range<usize>, into: &mut Vec<RankedLeaf>) {
     let bounds = ranker.bounds(segment, &segment.directory().leaves, leaves.clone()).into_iter();
     into.extend(bounds.zip(leaves).map(|(bound, leaf)| RankedLeaf {
         bound,
@@ -134,17 +162,17 @@ fn rank(
 }
 
 /// Boxes around [groups](GROUP) of leaves, which are taken for leaves themselves. None if there are few leaves.
-pub(crate) fn group(leaves: &LeafTable) -> LeafTable {
+pub(crate) fn group(leaves: &BoxTable) -> BoxTable {
     let count = leaves.vectors.len();
     if count <= FEW_LEAVES {
-        return LeafTable::default();
+        return BoxTable::default();
     }
     let fold = |numbers: &[f32], pick: fn(f32, f32) -> f32| -> Vec<f32> {
         let axes = numbers.chunks_exact(count);
         let groups = axes.flat_map(|axis| axis.chunks(GROUP));
         groups.map(|group| group.iter().copied().reduce(pick).expect("a leaf")).collect()
     };
-    LeafTable {
+    BoxTable {
         vectors: leaves
             .vectors
             .chunks(GROUP)

@@ -17,6 +17,7 @@ mod leaf;
 mod leaves;
 mod mask;
 mod rank;
+mod runs;
 mod stream;
 mod view;
 mod waiting;
@@ -394,21 +395,21 @@ impl<S: PageRead> Search<S> {
         let mut runs: Vec<Range<u32>> = Vec::new();
         for (at, leaf) in first.into_iter().chain(rest).enumerate() {
             let segment = &self.segments[leaf.source as usize].0;
-            let vectors = segment.leaf_vectors(leaf.leaf as usize);
+            let reach = self.scan.raw(segment, candidates.tau());
+            if leaf.bound > reach {
+                continue;
+            }
+            self.leaves.push_near_cells(segment, &leaf, reach, &mut runs);
             let done = begun.iter().filter(|(other, _)| other.place() == leaf.place());
-            runs.clear();
-            let end = done.fold(vectors.start, |start, (_, done)| {
-                runs.extend((start < done.start).then_some(start..done.start));
-                done.end
-            });
-            runs.extend((end < vectors.end).then_some(end..vectors.end));
-            if !runs.is_empty() && leaf.bound <= self.scan.raw(segment, candidates.tau()) {
+            done.for_each(|(_, vectors)| runs::remove(&mut runs, vectors));
+            if !runs.is_empty() {
                 visit.runs(leaf, &runs, &mut self.scan, candidates, &mut self.stats, check)?;
                 if at < best {
                     // It is visited for tau.
                     visit.settle(0, &mut self.scan, candidates)?;
                 }
             }
+            runs.clear();
         }
         visit.finish(&mut self.scan, candidates)
     }
@@ -461,10 +462,7 @@ impl<S: PageRead> Search<S> {
             runs.clear();
             for cell in cells {
                 let (_, vectors) = segment.cell(cell.cell);
-                match runs.last_mut() {
-                    Some(last) if last.end == vectors.start => last.end = vectors.end,
-                    _ => runs.push(vectors),
-                }
+                runs::push(&mut runs, vectors);
             }
             visit.runs(leaf, &runs, &mut self.scan, candidates, &mut self.stats, check)?;
             if at < best {

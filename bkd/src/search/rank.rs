@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::directory::LeafTable;
+use crate::directory::BoxTable;
 use crate::kernels::{Kernels, AXES};
 use crate::query::{round_up, PRODUCT_UNDERFLOW, UNDERFLOW, UNIT};
 use crate::{Axes, Metric, Query, Segment};
@@ -103,8 +103,8 @@ impl Ranker {
     }
 
     /// The bounds of some of the boxes, which are those of leaves or of groups of leaves of the segment.
-    pub(super) fn bounds(&self, segment: &Segment, boxes: &LeafTable, range: Range<usize>) -> Vec<f32> {
-        let LeafTable { low, high, .. } = boxes;
+    pub(super) fn bounds(&self, segment: &Segment, boxes: &BoxTable, range: Range<usize>) -> Vec<f32> {
+        let BoxTable { low, high, .. } = boxes;
         let stride = boxes.vectors.len();
         match self.form {
             Form::Distance { metric, factor, slack } => {

@@ -1,0 +1,44 @@
+//! Runs of neighbouring vectors of a leaf, in ascending order.
+
+use std::ops::Range;
+
+/// Adds vectors that come after all others.
+pub(super) fn push(runs: &mut Vec<Range<u32>>, vectors: Range<u32>) {
+    match runs.last_mut() {
+        Some(last) if last.end == vectors.start => last.end = vectors.end,
+        _ => runs.push(vectors),
+    }
+}
+
+/// Takes vectors out.
+pub(super) fn remove(runs: &mut Vec<Range<u32>>, vectors: &Range<u32>) {
+    let rest = |run: Range<u32>| {
+        let before = run.start..run.end.min(vectors.start);
+        let behind = run.start.max(vectors.end)..run.end;
+        [before, behind].into_iter().filter(|run| !run.is_empty())
+    };
+    *runs = std::mem::take(runs).into_iter().flat_map(rest).collect();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_grow_and_shrink() {
+        let mut runs = Vec::new();
+        [2..5, 5..9, 12..20].into_iter().for_each(|vectors| push(&mut runs, vectors));
+        assert_eq!(runs, [2..9, 12..20]);
+        for (vectors, left) in [
+            (9..12, vec![2..9, 12..20]),
+            (4..6, vec![2..4, 6..9, 12..20]),
+            (8..13, vec![2..4, 6..8, 13..20]),
+            (0..4, vec![6..8, 13..20]),
+            (7..14, vec![6..7, 14..20]),
+            (0..30, vec![]),
+        ] {
+            remove(&mut runs, &vectors);
+            assert_eq!(runs, left);
+        }
+    }
+}
