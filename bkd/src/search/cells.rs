@@ -37,12 +37,14 @@ pub(super) struct Budget {
 }
 
 impl Cells {
-    pub(super) fn rank<S>(query: &Query, segments: &[(Arc<Segment>, S)]) -> Self {
+    /// Ranks cells by no more than so many axes, of which the first tell most.
+    pub(super) fn rank<S>(query: &Query, segments: &[(Arc<Segment>, S)], axes: usize) -> Self {
         let ranked = segments.iter().map(|(segment, _)| {
             let Some(table) = &segment.directory().cells else { return Vec::new() };
             let vector = &query.values()[..segment.dims()];
             let place = place(query.metric(), &segment.directory().axes, segment.directions(), vector);
-            let scores = cell_scores(query.metric(), table, &place).into_iter();
+            let place = &place[..place.len().min(axes)];
+            let scores = cell_scores(query.metric(), table, place).into_iter();
             scores.zip(0..).map(|(score, cell)| rank_of(score, cell)).collect()
         });
         Cells { ranked: ranked.collect(), shares: vec![0.0; segments.len()] }

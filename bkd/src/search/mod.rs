@@ -114,6 +114,8 @@ const BEST_FIRST: usize = 32;
 const FEW_JUMPS: usize = 4;
 /// Cells that an exact search visits before anything else, at the least.
 const FIRST_CELLS: usize = 8;
+/// Axes that are enough to find some that are near.
+const FIRST_AXES: usize = 16;
 /// Leaves by which the selectivity of a filter is judged.
 const SAMPLED_LEAVES: usize = 16;
 /// Leaves between two calls of `check`.
@@ -292,7 +294,8 @@ impl<S: PageRead> Search<S> {
         }
         let mut left_out = false;
         if self.is_approximate() {
-            let cells = self.cells.get_or_insert_with(|| Cells::rank(&self.query, &self.segments));
+            let cells =
+                self.cells.get_or_insert_with(|| Cells::rank(&self.query, &self.segments, usize::MAX));
             // Of all neighbours, so many make the wanted number that meet the filter.
             let of_all = |rows: usize| (rows as f64 / self.selectivity) as usize;
             let at_least = of_all(self.handed_over + ROOM * self.capacity);
@@ -416,13 +419,13 @@ impl<S: PageRead> Search<S> {
 
     /// As many of the cells nearest to the query as fill the candidates with near ones, and their leaves: none if that would be most of all, or
     /// it is not known how many of their vectors meet the filter.
-    fn nearest_cells(&mut self) -> Vec<(RankedLeaf, Range<u32>)> {
+    fn nearest_cells(&self) -> Vec<(RankedLeaf, Range<u32>)> {
         let all: usize = self.segments.iter().map(|(segment, _)| segment.cells()).sum();
         let count = (ROOM * self.capacity / CELL).max(FIRST_CELLS);
         if !self.filter.is_empty() || count > all / 4 {
             return Vec::new();
         }
-        let cells = self.cells.get_or_insert_with(|| Cells::rank(&self.query, &self.segments));
+        let cells = Cells::rank(&self.query, &self.segments, FIRST_AXES);
         let leaf_of = |cell: RankedCell| {
             let (leaf, vectors) = self.segments[cell.source as usize].0.cell(cell.cell);
             (RankedLeaf { bound: 0.0, source: cell.source, leaf, matches: true }, vectors)
