@@ -188,6 +188,14 @@ fn an_exact_search_of_cells_is_exact() {
                     for (limit, expect) in [(1, Some(1)), (10, None), (700, Some(10))] {
                         index.assert_exact(&query, Sum::Lanes8, limit, expect);
                     }
+                    let value = |at: usize| operator(metric, Sum::Lanes8, &query, &rows[at]);
+                    let radius = value(123);
+                    let found: HashSet<usize> = index
+                        .within(&Query::new(metric, &query).unwrap(), radius)
+                        .into_iter()
+                        .map(common::index)
+                        .collect();
+                    assert!(index.live().all(|at| value(at) > radius || found.contains(&at)));
                 }
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! Halving at medians puts vectors that are near each other on two sides of a cut. One pass of Lloyd's algorithm (k-means) brings most of
 //! them together again: an approximate search finds as many of the neighbours in half as many cells. The boxes of leaves
-//! grow, but where there are many dimensions they rule out little anyway. Measured: docs/design.md.
+//! grow, those of cells shrink. Measured: docs/design.md.
 //!
 //! A vector is compared with the cells of the leaves around its own only, which are those that are nearest to it as a rule.
 
@@ -72,8 +72,8 @@ pub(super) fn regroup(
 fn limit(targets: &mut [u32], before: &[u32]) -> Vec<u32> {
     let own = || before.iter().zip(0..).flat_map(|(&size, cell)| std::iter::repeat_n(cell, size as usize));
     let mut sizes = vec![0; before.len()];
-    for (&mut target, own) in targets.iter_mut().zip(own()).filter(|(target, own)| **target == *own) {
-        sizes[target as usize] += u32::from(target == own);
+    for (&target, _) in targets.iter().zip(own()).filter(|(&target, own)| target == *own) {
+        sizes[target as usize] += 1;
     }
     for (target, own) in targets.iter_mut().zip(own()).filter(|(target, own)| **target != *own) {
         if sizes[*target as usize] >= MOST {

@@ -1,5 +1,6 @@
 //! All rows within a distance, in no order.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::leaf::{LeafScan, Wanted};
@@ -21,8 +22,12 @@ pub struct Within<S> {
     segments: Vec<(Arc<Segment>, S)>,
     /// Vectors with keys below this are within.
     end: f32,
-    /// Leaves that are left to visit, the next one last; filled by the first call.
-    leaves: Vec<RankedLeaf>,
+    /// Filled by the first call.
+    leaves: Leaves,
+    /// Those that are left to visit, the next one last.
+    left: Vec<RankedLeaf>,
+    /// Scratch space: vectors of a leaf.
+    runs: Vec<Range<u32>>,
     pending: Vec<Tid>,
     scan: LeafScan,
     mask: Mask,
@@ -51,7 +56,9 @@ impl<S: PageRead> Within<S> {
             mask: Mask::default(),
             segments,
             end,
-            leaves: Vec::new(),
+            leaves: Leaves::default(),
+            left: Vec::new(),
+            runs: Vec::new(),
             pending: Vec::new(),
             stats,
         }
@@ -71,7 +78,7 @@ impl<S: PageRead> Within<S> {
                 self.stats.rows += 1;
                 return Ok(Some(tid));
             }
-            let Some(leaf) = self.leaves.pop() else { return Ok(None) };
+            let Some(leaf) = self.left.pop() else { return Ok(None) };
             if self.stats.leaves_visited.is_multiple_of(CHECK_EVERY as u64) {
                 check();
             }
@@ -87,17 +94,23 @@ impl<S: PageRead> Within<S> {
     fn rank(&mut self) {
         let reach: Vec<f32> =
             self.segments.iter().map(|(segment, _)| self.scan.raw(segment, self.end)).collect();
-        let mut leaves = Leaves::grouped(&self.query, &self.segments);
-        leaves.rank_within(&self.segments, &reach);
+        self.leaves = Leaves::grouped(&self.query, &self.segments);
+        self.leaves.rank_within(&self.segments, &reach);
         let may_matter = |leaf: &&RankedLeaf| {
             let segment = &self.segments[leaf.source as usize].0;
             leaf.bound <= reach[leaf.source as usize] && may_match(&self.filter, segment, leaf.leaf as usize)
         };
-        self.leaves = leaves.ranked().iter().filter(may_matter).rev().copied().collect();
+        self.left = self.leaves.ranked().iter().filter(may_matter).rev().copied().collect();
     }
 
     fn visit(&mut self, leaf: RankedLeaf) -> Result<()> {
         let (segment, store) = &self.segments[leaf.source as usize];
+        self.runs.clear();
+        let reach = self.scan.raw(segment, self.end);
+        self.leaves.push_near_cells(segment, &leaf, reach, &mut self.runs);
+        if self.runs.is_empty() {
+            return Ok(());
+        }
         let masks = match self.mask.find(&self.filter, segment, store, leaf.leaf as usize)? {
             Met::None => return Ok(()),
             Met::All => None,
@@ -109,12 +122,11 @@ impl<S: PageRead> Within<S> {
             found.push(ordinal);
             self.end
         };
-        let vectors = segment.leaf_vectors(leaf.leaf as usize);
         let mut waiting = Waiting::new(leaf.source, leaf.leaf);
         let scanned = self.scan.scan(
             segment,
             &mut stream,
-            Wanted { runs: &[vectors], masks },
+            Wanted { runs: &self.runs, masks },
             &mut waiting,
             self.end,
             &mut offer,
