@@ -9,8 +9,7 @@ use crate::layout::leaf::LeafLayout;
 use crate::layout::packed::PackedLayout;
 use crate::layout::{tids, CHUNKS_PER_PAGE, PAYLOAD};
 use crate::search::group;
-use crate::BoxTable;
-use crate::{Axes, Directory, Error, Metric, Result, Space};
+use crate::{Axes, BoxTable, Directory, Error, Metric, Result, Space};
 
 /// A segment whose directory has been read: shared by the scans of a backend.
 #[derive(Debug)]

@@ -51,14 +51,13 @@ impl Cells {
     }
 
     /// The first of all, in the order of their scores.
-    pub(super) fn nearest(&self, count: usize) -> Vec<RankedCell> {
+    pub(super) fn nearest(self, count: usize) -> Vec<RankedCell> {
         let mut nearest: Vec<RankedCell> = Vec::new();
-        for (ranked, source) in self.ranked.iter().zip(0..) {
-            let mut ranked = ranked.clone();
+        for (mut ranked, source) in self.ranked.into_iter().zip(0..) {
             if count < ranked.len() {
                 ranked.select_nth_unstable(count);
             }
-            nearest.extend(ranked.iter().take(count).map(|&rank| ranked_cell(rank, source)));
+            nearest.extend(ranked.into_iter().take(count).map(|rank| ranked_cell(rank, source)));
         }
         nearest.sort_unstable_by(RankedCell::by_score);
         nearest.truncate(count);

@@ -425,12 +425,12 @@ impl<S: PageRead> Search<S> {
         if !self.filter.is_empty() || count > all / 4 {
             return Vec::new();
         }
-        let cells = Cells::rank(&self.query, &self.segments, FIRST_AXES);
+        let nearest = Cells::rank(&self.query, &self.segments, FIRST_AXES).nearest(count);
         let leaf_of = |cell: RankedCell| {
             let (leaf, vectors) = self.segments[cell.source as usize].0.cell(cell.cell);
             (RankedLeaf { bound: 0.0, source: cell.source, leaf, matches: true }, vectors)
         };
-        cells.nearest(count).into_iter().map(leaf_of).collect()
+        nearest.into_iter().map(leaf_of).collect()
     }
 
     /// The nearest cells first, to make tau tight, then the others as they lie, the cells of a leaf together. Segments without cells
