@@ -80,7 +80,8 @@ impl Leaves {
         leaves
     }
 
-    /// The vectors of a leaf that are in cells with bounds up to `reach`; all, if it has no cells or those of other leaves did not help.
+    /// The vectors of a leaf that are in cells with bounds up to `reach`; all, if it has no cells, to rank them takes
+    /// too long, or those of other leaves did not help.
     pub(super) fn push_near_cells(
         &mut self,
         segment: &Segment,
@@ -88,11 +89,12 @@ impl Leaves {
         reach: f32,
         runs: &mut Vec<Range<u32>>,
     ) {
-        let pays = self.cells < CELLS_TRIED + WORTH * self.far_cells;
+        let ranker = &self.rankers[leaf.source as usize];
+        let pays = ranker.is_quick() && self.cells < CELLS_TRIED + WORTH * self.far_cells;
         let Some((boxes, first)) = segment.leaf_cells(leaf.leaf as usize).filter(|_| pays) else {
             return runs::push(runs, segment.leaf_vectors(leaf.leaf as usize));
         };
-        let bounds = self.rankers[leaf.source as usize].bounds(segment, boxes, 0..boxes.vectors.len());
+        let bounds = ranker.bounds(segment, boxes, 0..boxes.vectors.len());
         self.cells += bounds.len();
         for (bound, cell) in bounds.into_iter().zip(first..) {
             if bound > reach {

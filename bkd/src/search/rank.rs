@@ -102,6 +102,11 @@ impl Ranker {
         Ranker { coordinates, form }
     }
 
+    /// Whether to rank a box takes much less than to compare the vectors of a cell.
+    pub(super) fn is_quick(&self) -> bool {
+        !matches!(self.form, Form::Weighted { .. })
+    }
+
     /// The bounds of some of the boxes, which are those of leaves or of groups of leaves of the segment.
     pub(super) fn bounds(&self, segment: &Segment, boxes: &BoxTable, range: Range<usize>) -> Vec<f32> {
         let BoxTable { low, high, .. } = boxes;
