@@ -1,9 +1,11 @@
-"""A client that costs little: a prepared statement, binary parameters, many executions on their way at once.
+"""A client that costs little: libpq itself, prepared statements, binary parameters and results.
 
-One row a statement, as applications insert; but a client that waits for every answer would measure mostly the
-way there and back. Here the server always has the next statement waiting, so what is measured is the server.
+A driver's conversions take longer than some of the queries that are measured here. Rows are inserted one a
+statement, as applications do; but a client that waits for every answer would measure mostly the way there and
+back. So many executions are on their way at once: the server always has the next statement waiting.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import numpy
@@ -39,20 +41,42 @@ def items(values: numpy.ndarray, first_id: int = 1) -> list[Parameters]:
     return list(zip(integers(ids), vectors(values), strict=True))
 
 
+def explain(connection: psycopg.Connection, text: str, parameters: Parameters) -> str:
+    """The result of an EXPLAIN, whose parameters are binary: in plain text."""
+    result = connection.pgconn.exec_params(
+        text.encode(), parameters, None, [pq.Format.BINARY] * len(parameters)
+    )
+    _check(result)
+    return "\n".join(result.get_value(row, 0).decode() for row in range(result.ntuples))
+
+
 class Statement:
-    """A prepared statement whose results are only counted."""
+    """A prepared statement."""
+
+    _numbers = itertools.count()
 
     def __init__(self, connection: psycopg.Connection, text: str):
         self._pgconn = connection.pgconn
-        _check(self._pgconn.prepare(b"statement", text.encode()))
+        self._name = f"statement{next(self._numbers)}".encode()
+        _check(self._pgconn.prepare(self._name, text.encode()))
+
+    def integers(self, parameters: Parameters) -> list[int]:
+        """Executes the statement; returns the only column of the result, of type bigint."""
+        formats = [pq.Format.BINARY] * len(parameters)
+        result = self._pgconn.exec_prepared(self._name, parameters, formats, pq.Format.BINARY)
+        _check(result)
+        return [int.from_bytes(result.get_value(row, 0), "big") for row in range(result.ntuples)]
 
     def execute_many(self, rows: list[Parameters], batch: int) -> None:
-        """Executes the statement with every row; `batch` rows are a transaction, unless one is open."""
+        """Executes the statement with every row; results are only counted.
+
+        `batch` rows are a transaction, unless one is open.
+        """
         self._pgconn.enter_pipeline_mode()
         unread = sent = 0
         for first in range(0, len(rows), batch):
             for row in rows[first : first + batch]:
-                self._pgconn.send_query_prepared(b"statement", row, [pq.Format.BINARY] * len(row))
+                self._pgconn.send_query_prepared(self._name, row, [pq.Format.BINARY] * len(row))
             self._pgconn.pipeline_sync()
             sent += 1
             if sent * batch >= WINDOW:

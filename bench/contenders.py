@@ -152,7 +152,6 @@ class _Sessions:
     ) -> server.Search:
         """A search over a connection of its own, whose plan is the expected one."""
         connection: psycopg.Connection = self._stack.enter_context(cluster.connect(database))
-        server.send_vectors_in_binary(connection)
         for name, value in settings.items():
             connection.execute(f"SET {name} = {value}")
         search = server.Search(connection, K, self._data.metric.operator)

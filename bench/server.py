@@ -1,5 +1,6 @@
 """The side of PostgreSQL: load the workload, build an index, search by a prepared statement."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from psycopg.adapt import Dumper
 from psycopg.pq import Format
 from psycopg.types import TypeInfo
 
+import client
 import pgvectors
 import progress
 from pgcluster import Cluster
@@ -86,8 +88,8 @@ class Column:
 
     table: str
     name: str
-    placeholder: str = "%b"
-    parameter: Callable[[numpy.ndarray], object] = lambda query: query
+    placeholder: str = "$1"
+    parameter: Callable[[numpy.ndarray], bytes] = pgvectors.binary
 
 
 class Search:
@@ -103,22 +105,22 @@ class Search:
         self._connection = connection
         self._parameter = column.parameter
         order = f"{column.name} {operator} {column.placeholder}"
-        self._statement = f"SELECT id FROM {column.table} ORDER BY {order} LIMIT {k}"
+        self._text = f"SELECT id FROM {column.table} ORDER BY {order} LIMIT {k}"
+        # Prepared by the first query, which takes what that takes.
+        self._statement: client.Statement | None = None
 
     def __call__(self, query: numpy.ndarray) -> list[int]:
-        parameters = (self._parameter(query),)
-        cursor = self._connection.execute(self._statement, parameters, prepare=True, binary=True)
-        return [id - 1 for (id,) in cursor]
+        if self._statement is None:
+            self._statement = client.Statement(self._connection, self._text)
+        return [id - 1 for id in self._statement.integers([self._parameter(query)])]
 
     def server_milliseconds(self, query: numpy.ndarray) -> float:
         """What EXPLAIN ANALYZE reports as Execution Time: without planning, protocol and client."""
-        plan = self._explain(query, "ANALYZE, TIMING OFF, FORMAT JSON")
-        return plan[0][0][0]["Execution Time"]
+        (plan,) = json.loads(self._explain(query, "ANALYZE, TIMING OFF, FORMAT JSON"))
+        return plan["Execution Time"]
 
     def plan(self, query: numpy.ndarray) -> str:
-        return "\n".join(line for (line,) in self._explain(query, "COSTS OFF"))
+        return self._explain(query, "COSTS OFF")
 
-    def _explain(self, query: numpy.ndarray, options: str) -> list[tuple]:
-        return self._connection.execute(
-            f"EXPLAIN ({options}) {self._statement}", (self._parameter(query),)
-        ).fetchall()
+    def _explain(self, query: numpy.ndarray, options: str) -> str:
+        return client.explain(self._connection, f"EXPLAIN ({options}) {self._text}", [self._parameter(query)])

@@ -4,6 +4,7 @@ from statistics import median
 
 import numpy
 
+import client
 import pgvectors
 import progress
 import server
@@ -42,9 +43,9 @@ def measure(bench: Bench) -> Section:
 def _connection(bench: Bench, queries: numpy.ndarray) -> tuple[float, float, float]:
     """Milliseconds of the first query, of later ones, and of the first by the primary key."""
     with bench.connect() as connection:
-        by_key = seconds(lambda: connection.execute("SELECT id FROM items WHERE id = 7")) * 1000
+        text = "SELECT id FROM items WHERE id = 7"
+        by_key = seconds(lambda: client.Statement(connection, text).integers([])) * 1000
     with bench.connect() as connection:
-        server.send_vectors_in_binary(connection)
         search = server.Search(connection, K)
         first, *_ = ask(search, queries[:1])
         ask(search, queries)

@@ -71,7 +71,7 @@ def measure(bench: Bench) -> Section:
     )
     section.notes.append(
         f"{bench.rows:,} uniform vectors of {DIMS} dimensions, {_QUERIES} queries that are not among them;"
-        " medians. The client is psycopg with a prepared statement and binary parameters, over a socket. In"
+        " medians. The client is libpq with a prepared statement and binary parameters, over a socket. In"
         " the server: EXPLAIN ANALYZE's execution time. The coarse plane has half a byte a dimension; to read"
         " memory is the fastest of three reductions that numpy has, of an array of so many bytes."
     )

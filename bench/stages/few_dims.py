@@ -46,11 +46,11 @@ def _compare(bench: Bench, section: Section, connection: psycopg.Connection, dat
     dims = data.dims
     built, _ = server.build(connection, "kdtree (embedding vector_l2_ops)")
     connection.execute("CREATE EXTENSION cube")
-    columns = {"GiST on cube": ("gist", Column("others", "c", "%b::text::cube", _text))}
+    columns = {"GiST on cube": ("gist", Column("others", "c", "$1::text::cube", _text))}
     points = "cube((embedding::real[])::float8[]) AS c"
     if dims == 2:
-        columns["GiST on point"] = ("gist", Column("others", "p", "%b::text::point", _text))
-        columns["SP-GiST on point"] = ("spgist", Column("others", "q", "%b::text::point", _text))
+        columns["GiST on point"] = ("gist", Column("others", "p", "$1::text::point", _text))
+        columns["SP-GiST on point"] = ("spgist", Column("others", "q", "$1::text::point", _text))
         point = "point((embedding::real[])[1], (embedding::real[])[2])"
         points += f", {point} AS p, {point} AS q"
     connection.execute(f"CREATE TABLE others AS SELECT id, {points} FROM items")
@@ -82,6 +82,6 @@ def _compare(bench: Bench, section: Section, connection: psycopg.Connection, dat
     section.notes.append(f"{dims} dimensions: the kdtree index is built in {built:.1f} s.")
 
 
-def _text(query: numpy.ndarray) -> str:
+def _text(query: numpy.ndarray) -> bytes:
     """As both types are written."""
-    return f"({','.join(map(repr, query.tolist()))})"
+    return f"({','.join(map(repr, query.tolist()))})".encode()

@@ -48,7 +48,6 @@ def _scans(bench: Bench, section: Section) -> None:
         queries = pgvectors.uniform(count, DIMS, QUERY_SEED)
         with bench.connect() as connection:
             process = Process(connection)
-            server.send_vectors_in_binary(connection)
             connection.execute("SET enable_seqscan = off")
             search = server.Search(connection, limit)
             expect_index(search, queries[0], "items_embedding")
