@@ -113,8 +113,7 @@ impl LeafReader {
 
     /// The first chunk of a block of the open leaf.
     pub(crate) fn block_chunk(&self, segment: &Segment, block: usize) -> u64 {
-        let layout = segment.layout();
-        segment.leaf_chunk(self.leaf) + (layout.prefix_chunks() + block * layout.block_chunks()) as u64
+        segment.block_chunk(self.leaf, block)
     }
 
     /// The chunks of the block that was read last.

@@ -279,6 +279,12 @@ impl Segment {
         self.starts[leaf].0
     }
 
+    /// First chunk of a block of a leaf.
+    pub(crate) fn block_chunk(&self, leaf: usize, block: usize) -> u64 {
+        let layout = self.layout();
+        self.leaf_chunk(leaf) + (layout.prefix_chunks() + block * layout.block_chunks()) as u64
+    }
+
     /// Vectors of a leaf, by ordinal in the segment.
     pub(crate) fn leaf_vectors(&self, leaf: usize) -> Range<u32> {
         self.starts[leaf].1..self.starts[leaf + 1].1

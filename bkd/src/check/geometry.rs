@@ -118,9 +118,8 @@ impl Geometry {
         cell: usize,
         lengths: &Lengths,
     ) -> bool {
-        let limit = f64::from(cells.beyond[cell]) + lengths.reach;
         self.is_outside(cells, cell, lengths)
-            || measures_hidden(segment) && lengths.least_hidden() > limit * (1.0 + DOUBLE) + TINY
+            || measures_hidden(segment) && lengths.least_hidden() > lengths.room(cells.beyond[cell])
     }
 
     /// Whether the vector that was measured last is not in one of the boxes.
@@ -143,14 +142,13 @@ impl Geometry {
     ) -> Option<&'static str> {
         let directory = segment.directory();
         let boxes = &directory.leaves;
-        let room = |limit: f32| (f64::from(limit) + lengths.reach) * (1.0 + DOUBLE) + TINY;
         if self.is_outside(boxes, leaf, lengths) {
             Some("is outside of the leaf's box")
-        } else if lengths.norm > room(directory.max_norm) {
+        } else if lengths.norm > lengths.room(directory.max_norm) {
             Some("is longer than any of the segment should be")
-        } else if lengths.radius > room(directory.radius) {
+        } else if lengths.radius > lengths.room(directory.radius) {
             Some("is farther from the axes' center than any of the segment should be")
-        } else if measures_hidden(segment) && lengths.least_hidden() > room(boxes.beyond[leaf]) {
+        } else if measures_hidden(segment) && lengths.least_hidden() > lengths.room(boxes.beyond[leaf]) {
             Some("is farther beyond the axes than any of the leaf should be")
         } else {
             None
@@ -165,6 +163,11 @@ fn measures_hidden(segment: &Segment) -> bool {
 }
 
 impl Lengths {
+    /// The most that one of them may be where the directory says that none is more than `limit`.
+    fn room(&self, limit: f32) -> f64 {
+        (f64::from(limit) + self.reach) * (1.0 + DOUBLE) + TINY
+    }
+
     fn least_hidden(&self) -> f64 {
         (self.hidden - self.hidden_error).max(0.0).sqrt()
     }

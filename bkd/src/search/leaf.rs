@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 
-use super::stream::{Coarse, Stream};
+use super::stream::{Coarse, Fine, Stream};
+use super::view::View;
 use super::waiting::Waiting;
 use crate::kernels::{CodedQuery, Grid, Kernels, Survivors, Threshold};
 use crate::layout::leaf::{LeafHeader, LANES};
@@ -83,9 +84,7 @@ impl LeafScan {
         let layout = segment.layout();
         let leaf = waiting.leaf as usize;
         let vectors = segment.leaf_vectors(leaf);
-        let at = segment.leaf_chunk(leaf);
-        let mut view = self.view(segment, &mut coarse, at, vectors.len())?;
-        let at = at + layout.prefix_chunks() as u64;
+        let mut view = self.view(segment, &mut coarse, segment.leaf_chunk(leaf), vectors.len())?;
 
         let block_chunks = layout.block_chunks();
         let mut survivors = [0 as Survivors; CHUNKS_PER_PAGE / 2];
@@ -113,7 +112,7 @@ impl LeafScan {
                     continue;
                 }
                 view.set_tau(tau);
-                let at = at + (block * block_chunks) as u64;
+                let at = segment.block_chunk(leaf, block);
                 let chunks = coarse.run(at, at_once.min(stretch) * block_chunks)?;
                 at_once = at_once.saturating_mul(2);
                 let whole = chunks.len() / (CHUNK * block_chunks);
@@ -144,14 +143,7 @@ impl LeafScan {
                         {
                             continue;
                         }
-                        let (low, residual) = fine.record(ordinal)?;
-                        let key = view.scale.key(view.fine.raw(
-                            self.kernels,
-                            &self.grid,
-                            &self.high,
-                            low,
-                            residual,
-                        ));
+                        let key = self.key(&mut fine, &view, ordinal, &self.high)?;
                         if key < tau {
                             tau = offer(key, ordinal);
                         }
@@ -180,13 +172,24 @@ impl LeafScan {
         let view =
             self.view(segment, &mut coarse, segment.leaf_chunk(leaf), segment.leaf_vectors(leaf).len())?;
         for (ordinal, high) in waiting.vectors(self.high.len()) {
-            let (low, residual) = fine.record(ordinal)?;
-            let key = view.scale.key(view.fine.raw(self.kernels, &self.grid, high, low, residual));
+            let key = self.key(&mut fine, &view, ordinal, high)?;
             if key < tau {
                 tau = offer(key, ordinal);
             }
         }
         Ok(())
+    }
+
+    /// The key of a vector with these coarse codes, by its fine ones.
+    fn key<S: PageRead>(
+        &self,
+        fine: &mut Fine<'_, '_, S>,
+        view: &View,
+        ordinal: u32,
+        high: &[u8],
+    ) -> Result<f32> {
+        let (low, residual) = fine.record(ordinal)?;
+        Ok(view.scale.key(view.fine.raw(self.kernels, &self.grid, high, low, residual)))
     }
 
     /// The coarse scan of a block that lies on several pages.

@@ -477,7 +477,8 @@ impl<S: PageRead> Search<S> {
         for ((segment, _), first) in without_cells {
             for &leaf in &self.leaves.ranked()[first..first + segment.leaves()] {
                 if leaf.matches && leaf.bound <= self.scan.raw(segment, candidates.tau()) {
-                    visit.whole_leaf(leaf, &mut self.scan, candidates, &mut self.stats, check)?;
+                    let vectors = segment.leaf_vectors(leaf.leaf as usize);
+                    visit.runs(leaf, &[vectors], &mut self.scan, candidates, &mut self.stats, check)?;
                 }
             }
         }
@@ -574,18 +575,6 @@ impl<'a, S: PageRead> Visit<'a, S> {
             filter,
             mask,
         }
-    }
-
-    fn whole_leaf(
-        &mut self,
-        leaf: RankedLeaf,
-        scan: &mut LeafScan,
-        candidates: &mut Candidates,
-        stats: &mut ScanStats,
-        check: &mut dyn FnMut(),
-    ) -> Result<()> {
-        let vectors = self.segments[leaf.source as usize].0.leaf_vectors(leaf.leaf as usize);
-        self.runs(leaf, &[vectors], scan, candidates, stats, check)
     }
 
     /// Visits runs of the vectors of a leaf.

@@ -18,7 +18,7 @@ fn check_leaf(example: &Example, query: &Query, leaf: usize) {
     for (within, ordinal) in vectors.enumerate() {
         let exact = example.value(query, example.at(ordinal)) + example.tolerance(query, example.at(ordinal));
         let (block, lane) = (within / LANES, within % LANES);
-        let block = at + (layout.prefix_chunks() + block * layout.block_chunks()) as u64;
+        let block = segment.block_chunk(leaf, block);
 
         // Whoever wants all that is as near as this vector gets this vector: the smallest threshold that is not below.
         let nearest = exact as f32;
