@@ -6,6 +6,7 @@ query after the other. All points are measured in turns.
 
 import math
 import os
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,12 +14,12 @@ from dataclasses import dataclass, field
 import numpy
 import psycopg
 
-import flat
 import hnsw
+import libraries
 import pgtree
 import progress
 import server
-from curves import FAISS, HNSW, IVFFLAT, KDTREE, PEER_SCAN, RECALLS, SCAN, Curve, K, Point, Run
+from curves import FAISS, FAISS_HNSW, HNSW, IVFFLAT, KDTREE, PEER_SCAN, RECALLS, SCAN, Curve, K, Point, Run
 from datasets import Dataset
 from measure import Subject, in_turns
 from pgcluster import Cluster
@@ -99,7 +100,7 @@ def measure(data: Dataset, rounds: int) -> Run:
             tables.append(table_bytes)
         contenders.append(session.scan(clusters["kdtree"], "kdtree", SCAN))
         contenders.append(session.scan(clusters["vector"], "hnsw", PEER_SCAN))
-        contenders.append(_faiss(data))
+        contenders += _libraries(data)
 
         subjects = [subject for contender in contenders for _, subject in contender.subjects]
         for number in range(rounds):
@@ -160,13 +161,21 @@ class _Sessions:
         return search
 
 
-def _faiss(data: Dataset) -> _Contender:
-    find = flat.index(data.metric.comparable(data.vectors))
+def _libraries(data: Dataset) -> list[_Contender]:
+    """What a database costs, they show: the same machine, without one."""
+    vectors = data.metric.comparable(data.vectors)
+    began = time.perf_counter()
+    graph = libraries.graph(vectors)
+    seconds = time.perf_counter() - began
 
-    def search(query: numpy.ndarray) -> list[int]:
-        return find(data.metric.comparable(query[None])[0], K)
+    def subject(name: str, find: libraries.Search) -> Subject:
+        return Subject(name, K, lambda query: find(data.metric.comparable(query[None])[0], K))
 
-    return _Contender(FAISS, [(None, Subject(FAISS, K, search))])
+    found = [(ef, subject(FAISS_HNSW, graph(ef))) for ef in EF_SEARCH]
+    return [
+        _Contender(FAISS, [(None, subject(FAISS, libraries.flat(vectors)))]),
+        _Contender(FAISS_HNSW, found, seconds, setting="efSearch"),
+    ]
 
 
 def _point(value: float | None, subject: Subject, rounds: int) -> Point:

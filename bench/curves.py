@@ -11,7 +11,8 @@ EXACT = 1.0
 RECALLS = (0.9, 0.95, 0.99, EXACT)  # that kdtree is asked for
 
 KDTREE, HNSW, IVFFLAT = "kdtree", "pgvector HNSW", "pgvector IVFFlat"
-SCAN, PEER_SCAN, FAISS = "sequential scan", "sequential scan, pgvector's server", "Faiss flat"
+SCAN, PEER_SCAN = "sequential scan", "sequential scan, pgvector's server"
+FAISS, FAISS_HNSW = "Faiss flat", "Faiss HNSW, in memory"
 
 
 @dataclass(frozen=True)

@@ -172,14 +172,8 @@ def summary(runs: list[Run], head: str) -> str:
                     f"{point.worst:.1f}",
                     f"{point.speed:,.0f}",
                 ]
-                cells += (
-                    ["", ""]
-                    if curve.index_bytes is None
-                    else [
-                        Unit.SECONDS.show(curve.build_seconds),
-                        Unit.BYTES.show(curve.index_bytes),
-                    ]
-                )
+                cells.append("" if curve.build_seconds is None else Unit.SECONDS.show(curve.build_seconds))
+                cells.append("" if curve.index_bytes is None else Unit.BYTES.show(curve.index_bytes))
                 lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)

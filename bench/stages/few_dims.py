@@ -1,8 +1,9 @@
-"""Points of few dimensions against what PostgreSQL has for them: GiST on cube, GiST and SP-GiST on point."""
+"""Points of few dimensions: GiST on cube, GiST and SP-GiST on point, SciPy's KD-tree."""
 
 import numpy
 import psycopg
 
+import libraries
 import progress
 import server
 import workload
@@ -15,6 +16,7 @@ from .common import Bench, expect_index
 
 DIMS = (2, 3, 4, 8)
 KS = (1, 10)
+SCIPY = "SciPy's KDTree, in memory"
 _QUERIES = 200
 _WARM_UP = 40
 
@@ -31,7 +33,8 @@ def measure(bench: Bench) -> Section:
                 missing.add("cube is not installed: nothing to compare with.")
     section.notes.append(
         f"{bench.rows:,} uniform points; medians of {_QUERIES} queries that are not among them, in"
-        " turns, seen by a client over a socket. All plans are index scans."
+        " turns, seen by a client over a socket. All plans are index scans. SciPy's tree is in the client"
+        " itself."
     )
     section.notes += sorted(missing)
     return section
@@ -62,16 +65,18 @@ def _compare(bench: Bench, section: Section, connection: psycopg.Connection, dat
         line.done()
         ways.append((name, column, f"others_{column.name}"))
     connection.execute("VACUUM ANALYZE others")
+    find = libraries.kd_tree(data.vectors)
     for k in KS:
         subjects = []
         for name, column, index in ways:
             search = server.Search(connection, k, column=column)
             expect_index(search, data.queries[0], index)
             subjects.append(Subject(name, k, search))
+        subjects.append(Subject(SCIPY, k, lambda query, k=k: find(query, k)))
         in_turns(subjects, data, _WARM_UP)
         kdtree, *others = subjects
         for other in others:
-            target = bench.when_large(at_most(0.5))
+            target = bench.when_large(at_most(0.5)) if other.name != SCIPY else None
             section.add(
                 f"{dims} dimensions, k = {k}; {other.name}",
                 kdtree.median,

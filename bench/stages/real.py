@@ -2,7 +2,7 @@
 
 import contenders
 import datasets
-from curves import FAISS, HNSW, IVFFLAT, KDTREE, PEER_SCAN, Curve, K, Run
+from curves import FAISS, FAISS_HNSW, HNSW, IVFFLAT, KDTREE, PEER_SCAN, Curve, K, Run
 from figures import Section, Unit, at_most
 
 from .common import Bench
@@ -37,6 +37,7 @@ def _add(bench: Bench, section: Section, run: Run) -> None:
         ("pgvector's sequential scan", at_most(1 / 50), curves[PEER_SCAN].points[0].mean),
         (FAISS, None, curves[FAISS].points[0].mean),
         *((f"{peer} at recall {RECALL}", at_most(1), _at(curves[peer])) for peer in (HNSW, IVFFLAT)),
+        (f"{FAISS_HNSW}, at recall {RECALL}", None, _at(curves[FAISS_HNSW])),
     ):
         bound = target and bench.when_large(target)
         section.add(f"{data}; {name}", exact.mean, milliseconds, Unit.MILLISECONDS, bound)
