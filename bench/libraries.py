@@ -1,4 +1,4 @@
-"""Searches by libraries, in this process: without a server, on one thread."""
+"""Searches by libraries, in this process: on one thread, without a server."""
 
 import os
 from collections.abc import Callable
