@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import numpy
 import psycopg
 
+import faiss_search
 import hnsw
-import libraries
 import pgtree
 import progress
 import server
@@ -100,7 +100,7 @@ def measure(data: Dataset, rounds: int) -> Run:
             tables.append(table_bytes)
         contenders.append(session.scan(clusters["kdtree"], "kdtree", SCAN))
         contenders.append(session.scan(clusters["vector"], "hnsw", PEER_SCAN))
-        contenders += _libraries(data)
+        contenders += _faiss(data)
 
         subjects = [subject for contender in contenders for _, subject in contender.subjects]
         for number in range(rounds):
@@ -161,19 +161,19 @@ class _Sessions:
         return search
 
 
-def _libraries(data: Dataset) -> list[_Contender]:
+def _faiss(data: Dataset) -> list[_Contender]:
     """What a database costs, they show: the same machine, without one."""
     vectors = data.metric.comparable(data.vectors)
     began = time.perf_counter()
-    graph = libraries.graph(vectors)
+    graph = faiss_search.graph(vectors)
     seconds = time.perf_counter() - began
 
-    def subject(name: str, find: libraries.Search) -> Subject:
+    def subject(name: str, find: faiss_search.Search) -> Subject:
         return Subject(name, K, lambda query: find(data.metric.comparable(query[None])[0], K))
 
     found = [(ef, subject(FAISS_HNSW, graph(ef))) for ef in EF_SEARCH]
     return [
-        _Contender(FAISS, [(None, subject(FAISS, libraries.flat(vectors)))]),
+        _Contender(FAISS, [(None, subject(FAISS, faiss_search.flat(vectors)))]),
         _Contender(FAISS_HNSW, found, seconds, setting="efSearch"),
     ]
 

@@ -5,7 +5,7 @@ from statistics import median
 import numpy
 import psycopg
 
-import libraries
+import faiss_search
 import progress
 import server
 import workload
@@ -30,7 +30,7 @@ def measure(bench: Bench) -> Section:
     with server.loaded(bench.cluster, "kdtree", data) as connection:
         _, sizes = server.build(connection, "kdtree (embedding vector_l2_ops)")
         expect_index(server.Search(connection, max(KS)), data.queries[0], "items_embedding")
-        find = libraries.flat(data.vectors)
+        find = faiss_search.flat(data.vectors)
         kdtree = {k: _by_sql(connection, k, "kdtree") for k in KS}
         faiss = {k: Subject(FAISS, k, lambda query, k=k: find(query, k)) for k in KS}
         line = progress.Line(f"{_QUERIES} queries, kdtree and Faiss in turns")

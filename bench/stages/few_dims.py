@@ -2,8 +2,8 @@
 
 import numpy
 import psycopg
+import scipy.spatial
 
-import libraries
 import progress
 import server
 import workload
@@ -65,14 +65,16 @@ def _compare(bench: Bench, section: Section, connection: psycopg.Connection, dat
         line.done()
         ways.append((name, column, f"others_{column.name}"))
     connection.execute("VACUUM ANALYZE others")
-    find = libraries.kd_tree(data.vectors)
+    tree = scipy.spatial.KDTree(data.vectors)
     for k in KS:
         subjects = []
         for name, column, index in ways:
             search = server.Search(connection, k, column=column)
             expect_index(search, data.queries[0], index)
             subjects.append(Subject(name, k, search))
-        subjects.append(Subject(SCIPY, k, lambda query, k=k: find(query, k)))
+        subjects.append(
+            Subject(SCIPY, k, lambda query, k=k: numpy.atleast_1d(tree.query(query, k)[1]).tolist())
+        )
         in_turns(subjects, data, _WARM_UP)
         kdtree, *others = subjects
         for other in others:

@@ -29,8 +29,8 @@ def test_few_dims(bench: Bench) -> None:
     if not names:
         assert any("cube is not installed" in note for note in section.notes)
         return
-    # Against cube everywhere, against point by two methods in a plane.
-    assert len(names) == len(few_dims.KS) * (len(few_dims.DIMS) + 2)
+    # Against cube and SciPy everywhere, against point by two methods in a plane.
+    assert len(names) == len(few_dims.KS) * (2 * len(few_dims.DIMS) + 2)
     assert sum("SP-GiST on point" in name for name in names) == len(few_dims.KS)
 
 

@@ -1,11 +1,10 @@
-"""Searches by libraries, in this process: on one thread, without a server."""
+"""Faiss's searches, in this process: on one thread, without a server."""
 
 import os
 from collections.abc import Callable
 
 import faiss
 import numpy
-import scipy.spatial
 
 # As pgvector's are by default.
 _EDGES, _EF_CONSTRUCTION = 16, 64
@@ -35,9 +34,3 @@ def graph(vectors: numpy.ndarray) -> Callable[[int], Search]:
         return lambda query, k: index.search(query[None], k, params=parameters)[1][0].tolist()
 
     return search
-
-
-def kd_tree(points: numpy.ndarray) -> Search:
-    """SciPy's tree, which is exact, in double precision."""
-    tree = scipy.spatial.KDTree(points)
-    return lambda query, k: numpy.atleast_1d(tree.query(query, k)[1]).tolist()
