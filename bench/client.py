@@ -43,9 +43,7 @@ def items(values: numpy.ndarray, first_id: int = 1) -> list[Parameters]:
 
 def explain(connection: psycopg.Connection, text: str, parameters: Parameters) -> str:
     """The result of an EXPLAIN, whose parameters are binary: in plain text."""
-    result = connection.pgconn.exec_params(
-        text.encode(), parameters, None, [pq.Format.BINARY] * len(parameters)
-    )
+    result = connection.pgconn.exec_params(text.encode(), parameters, None, _binary(parameters))
     _check(result)
     return "\n".join(result.get_value(row, 0).decode() for row in range(result.ntuples))
 
@@ -62,8 +60,7 @@ class Statement:
 
     def integers(self, parameters: Parameters) -> list[int]:
         """Executes the statement; returns the only column of the result, of type bigint."""
-        formats = [pq.Format.BINARY] * len(parameters)
-        result = self._pgconn.exec_prepared(self._name, parameters, formats, pq.Format.BINARY)
+        result = self._pgconn.exec_prepared(self._name, parameters, _binary(parameters), pq.Format.BINARY)
         _check(result)
         return [int.from_bytes(result.get_value(row, 0), "big") for row in range(result.ntuples)]
 
@@ -76,7 +73,7 @@ class Statement:
         unread = sent = 0
         for first in range(0, len(rows), batch):
             for row in rows[first : first + batch]:
-                self._pgconn.send_query_prepared(self._name, row, [pq.Format.BINARY] * len(row))
+                self._pgconn.send_query_prepared(self._name, row, _binary(row))
             self._pgconn.pipeline_sync()
             sent += 1
             if sent * batch >= WINDOW:
@@ -96,6 +93,10 @@ class Statement:
                 syncs -= 1
             else:
                 _check(result)
+
+
+def _binary(parameters: Parameters) -> list[pq.Format]:
+    return [pq.Format.BINARY] * len(parameters)
 
 
 def _check(result: pq.PGresult) -> None:

@@ -117,7 +117,7 @@ def points(run: Run) -> str:
     ]
     for curve in run.curves:
         build = "" if curve.build_seconds is None else f"{curve.build_seconds:.1f}"
-        size = "" if curve.index_bytes is None else Unit.BYTES.show(curve.index_bytes)
+        size = _shown(curve.index_bytes, Unit.BYTES)
         for point in curve.points:
             cells = [curve.name, "" if point.value is None else f"`{curve.setting} = {point.value:g}`"]
             cells += [f"{point.recall:.3f}", f"{point.worst:.1f}", f"{point.speed:,.0f}"]
@@ -172,11 +172,15 @@ def summary(runs: list[Run], head: str) -> str:
                     f"{point.worst:.1f}",
                     f"{point.speed:,.0f}",
                 ]
-                cells.append("" if curve.build_seconds is None else Unit.SECONDS.show(curve.build_seconds))
-                cells.append("" if curve.index_bytes is None else Unit.BYTES.show(curve.index_bytes))
+                cells += [_shown(curve.build_seconds, Unit.SECONDS), _shown(curve.index_bytes, Unit.BYTES)]
                 lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def _shown(value: float | None, unit: Unit) -> str:
+    """Nothing for what was not built."""
+    return "" if value is None else unit.show(value)
 
 
 def _representative(curve: Curve) -> list[Point]:

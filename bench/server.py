@@ -43,7 +43,6 @@ def loaded(
         connection.execute("VACUUM ANALYZE items")
         connection.execute("CHECKPOINT")
         line.done()
-        send_vectors_in_binary(connection)
         yield connection
 
 
@@ -116,11 +115,16 @@ class Search:
 
     def server_milliseconds(self, query: numpy.ndarray) -> float:
         """What EXPLAIN ANALYZE reports as Execution Time: without planning, protocol and client."""
-        (plan,) = json.loads(self._explain(query, "ANALYZE, TIMING OFF, FORMAT JSON"))
-        return plan["Execution Time"]
+        return self.analyze(query)["Execution Time"]
+
+    def analyze(self, query: numpy.ndarray, *options: str) -> dict:
+        """What EXPLAIN ANALYZE reports, without the times of single nodes."""
+        (report,) = json.loads(self._explain(query, "ANALYZE", "TIMING OFF", "FORMAT JSON", *options))
+        return report
 
     def plan(self, query: numpy.ndarray) -> str:
         return self._explain(query, "COSTS OFF")
 
-    def _explain(self, query: numpy.ndarray, options: str) -> str:
-        return client.explain(self._connection, f"EXPLAIN ({options}) {self._text}", [self._parameter(query)])
+    def _explain(self, query: numpy.ndarray, *options: str) -> str:
+        text = f"EXPLAIN ({', '.join(options)}) {self._text}"
+        return client.explain(self._connection, text, [self._parameter(query)])

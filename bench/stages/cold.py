@@ -55,12 +55,13 @@ def _measure(bench: Bench, section: Section, connection: psycopg.Connection, dat
         for name in ("items_embedding", "items")
     ]
     queries = pgvectors.uniform(_QUERIES, DIMS, QUERY_SEED)
-    expect_index(server.Search(connection, K), queries[0], "items_embedding")
+    search = server.Search(connection, K)
+    expect_index(search, queries[0], "items_embedding")
     for recall in (1.0, 0.95):
         connection.execute(f"SET kdtree.recall = {recall}")
         for concurrency in CONCURRENCY:
             connection.execute(f"SET effective_io_concurrency = {concurrency}")
-            pairs = [_cold(connection, files, query) for query in queries]
+            pairs = [_cold(search, files, query) for query in queries]
             taken, reading = (median(column) for column in zip(*pairs, strict=True))
             target = at_most(1.5) if concurrency == max(CONCURRENCY) else None
             section.add(
@@ -73,17 +74,14 @@ def _measure(bench: Bench, section: Section, connection: psycopg.Connection, dat
     line.done()
 
 
-def _cold(connection: psycopg.Connection, files: list[Path], query: numpy.ndarray) -> tuple[float, float]:
+def _cold(search: server.Search, files: list[Path], query: numpy.ndarray) -> tuple[float, float]:
     """Milliseconds of the query, and of reading in sequence what it had to read."""
-    statement = f"SELECT id FROM items ORDER BY embedding <-> %b LIMIT {K}"
     _drop(files)
-    (plan,) = connection.execute(
-        f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {statement}", (query,)
-    ).fetchone()
-    blocks = plan[0]["Plan"]["Shared Read Blocks"]
+    report = search.analyze(query, "BUFFERS")
+    blocks = report["Plan"]["Shared Read Blocks"]
     _drop(files)
     reading = seconds(lambda: _read(files[0], blocks * _BLOCK))
-    return plan[0]["Execution Time"], reading * 1000
+    return report["Execution Time"], reading * 1000
 
 
 def _drop(files: list[Path]) -> None:

@@ -45,13 +45,12 @@ class Bench:
 
     @contextmanager
     def database(self) -> Iterator[psycopg.Connection]:
-        """A connection to a new database with the extension; numpy arrays are vectors there."""
+        """A connection to a new database with the extension."""
         self.cluster.create_database("life")
         with self.connect() as connection:
             connection.execute("SET client_min_messages = warning")
             connection.execute(f"CREATE EXTENSION {self.extension} CASCADE")
             connection.execute(f"SET maintenance_work_mem = '{server.BUILD_MEMORY}'")
-            server.send_vectors_in_binary(connection)
             yield connection
 
     def version(self) -> str:

@@ -120,7 +120,7 @@ def test_progress_while_the_table_is_scanned(db: psycopg.Connection, watcher: ps
 
 def test_progress_while_trees_are_built(items: Items, watcher: psycopg.Connection) -> None:
     items.connection.execute("SET maintenance_work_mem = '4MB'")
-    seen, phases, counts = set(), set(), set()
+    seen = set()
     # On a busy machine, a whole build may pass between two looks at it.
     for _ in range(20):
         build = threading.Thread(target=items.connection.execute, args=(CREATE_INDEX,))
