@@ -1,8 +1,8 @@
 //! Searching a new segment for some of its own vectors, to learn how many cells a search must visit.
 //!
-//! Neighbours are found by comparing many queries at once with one in [`EVERY`] of the vectors. They stand for all: the first six of
-//! them are spread like the first 96 of all. More queries teach more than more neighbours of each, and the time is
-//! limited to a fraction of the build's.
+//! Neighbours are found by comparing many queries at once with one in [`EVERY`] of the vectors: the first few of these are spread like
+//! the first [`NEIGHBOURS`] of all. More queries teach more than more neighbours of each, and the time is limited to a fraction of the
+//! build's.
 //!
 //! Then it is known in which cells the neighbours are, and which places these have in the order in which a search visits cells. A
 //! vector is no neighbour of itself: a user's query is rarely a row of the table.
@@ -16,13 +16,15 @@ use crate::search::{cell_scores, place, Candidate, Candidates};
 use crate::segment::columns;
 use crate::{Axes, CellTable, Metric, Result};
 
-/// Queries. Their mean recall is about 0.01 from that of all: some are much harder than others.
+/// Queries. Their mean recall is about 0.006 from that of all: some are much harder than others.
 const QUERIES: usize = GROUPS * PRODUCTS;
-const GROUPS: usize = 12;
+const GROUPS: usize = 24;
 /// One in so many vectors is looked at.
 const EVERY: usize = 16;
+/// So many of the nearest of these stand for [`NEIGHBOURS`].
+const SAMPLED: [usize; NEIGHBOURS.len()] = [1, 3, 6];
 /// The most neighbours that are looked for.
-const MOST: usize = NEIGHBOURS[NEIGHBOURS.len() - 1] / EVERY;
+const MOST: usize = SAMPLED[SAMPLED.len() - 1];
 /// Vectors of which some are compared with all groups of queries before the next are read from memory.
 const BLOCK: usize = 64 * EVERY;
 
@@ -65,11 +67,11 @@ pub(super) fn calibrate(
                 &without(cells, own, coordinates.of(order[position as usize])),
                 &place,
             )[0];
-            let within = shares_within(&scores);
-            nearest.into_descending().iter().rev().map(|of| within[cell_of(of.ordinal)]).collect()
+            let nearest = nearest.into_descending();
+            nearest.iter().rev().map(|of| share_within(&scores, cell_of(of.ordinal))).collect()
         })
         .collect();
-    Ok(Calibration::new(NEIGHBOURS.map(|neighbours| quantiles(&found, neighbours / EVERY))))
+    Ok(Calibration::new(SAMPLED.map(|neighbours| quantiles(&found, neighbours))))
 }
 
 /// Memory that it takes: queries side by side, and what each thread has found for them.
@@ -93,15 +95,13 @@ fn without(cells: &CellTable, cell: usize, vector: &[f32]) -> CellTable {
     }
 }
 
-/// The share of cells that have been visited once each cell has been.
-fn shares_within(scores: &[f32]) -> Vec<f32> {
-    let mut order: Vec<u32> = (0..scores.len() as u32).collect();
-    order.sort_unstable_by(|&a, &b| scores[a as usize].total_cmp(&scores[b as usize]).then(a.cmp(&b)));
-    let mut shares = vec![0.0; scores.len()];
-    for (place, cell) in order.into_iter().enumerate() {
-        shares[cell as usize] = (place + 1) as f32 / scores.len() as f32;
-    }
-    shares
+/// The share of cells that have been visited once this one has been.
+fn share_within(scores: &[f32], cell: usize) -> f32 {
+    let (before, behind) = scores.split_at(cell);
+    let score = scores[cell];
+    let earlier = before.iter().filter(|&&other| other <= score).count()
+        + behind.iter().filter(|&&other| other < score).count();
+    (earlier + 1) as f32 / scores.len() as f32
 }
 
 /// The shares of cells in which the target shares of so many neighbours are.
@@ -119,10 +119,15 @@ struct Sample {
     positions: Vec<u32>,
     /// What is taken from all vectors first, so that squares do not drown in the distance from the origin.
     center: Vec<f32>,
-    /// For each group, [`PRODUCTS`] numbers a dimension.
-    columns: Vec<Vec<f32>>,
-    /// Squared distances of the queries from the center.
-    squares: Vec<f32>,
+    groups: Vec<Group>,
+}
+
+/// As many queries as a vector is compared with at once.
+struct Group {
+    /// [`PRODUCTS`] numbers a dimension.
+    columns: Vec<f32>,
+    /// What the queries themselves add to keys.
+    squares: [f32; PRODUCTS],
 }
 
 impl Sample {
@@ -130,28 +135,42 @@ impl Sample {
     fn new(input: &Input<'_>, axes: &Axes, order: &[u32]) -> Result<Self> {
         // A place of its own in each stride, so that the sample does not keep step with the cells.
         let stride = order.len() / QUERIES;
-        let positions =
-            (0..QUERIES).map(|at| (at * stride + at * 0x9e37 % stride) as u32).collect::<Vec<_>>();
-        let dims = input.dims;
+        let positions = (0..QUERIES).map(|at| (at * stride + at * 0x9e37 % stride) as u32).collect();
         let center = match (input.metric, axes) {
-            (Metric::InnerProduct | Metric::L1, _) => vec![0.0; dims],
+            (Metric::InnerProduct | Metric::L1, _) => vec![0.0; input.dims],
             (_, Axes::Own) => input.vector(0).to_vec(),
             (_, Axes::Principal { center, .. }) => center.clone(),
         };
-        let mut groups = Vec::with_capacity(GROUPS);
-        let mut squares = Vec::with_capacity(QUERIES);
-        for group in positions.chunks_exact(PRODUCTS) {
-            let mut columns: Vec<f32> = zeros(dims * PRODUCTS)?;
-            for (column, &position) in group.iter().enumerate() {
+        let mut sample = Sample { metric: input.metric, positions, center, groups: Vec::new() };
+        for positions in sample.positions.chunks_exact(PRODUCTS) {
+            let mut group = Group { columns: zeros(input.dims * PRODUCTS)?, squares: [0.0; PRODUCTS] };
+            for (lane, &position) in positions.iter().enumerate() {
                 let query = input.vector(order[position as usize]);
-                squares.push(Kernels::get().floats().l2(query, &center));
-                for (dim, (x, center)) in query.iter().zip(&center).enumerate() {
-                    columns[dim * PRODUCTS + column] = x - center;
+                group.squares[lane] = sample.square(query);
+                for (dim, (x, center)) in query.iter().zip(&sample.center).enumerate() {
+                    group.columns[dim * PRODUCTS + lane] = x - center;
                 }
             }
-            groups.push(columns);
+            sample.groups.push(group);
         }
-        Ok(Sample { metric: input.metric, positions, center, columns: groups, squares })
+        Ok(sample)
+    }
+
+    /// What a vector or a query itself adds to keys: its squared distance from the center, if keys are squared distances.
+    fn square(&self, vector: &[f32]) -> f32 {
+        match self.metric {
+            Metric::L2 | Metric::Cosine => Kernels::get().floats().l2(vector, &self.center),
+            Metric::InnerProduct | Metric::L1 => 0.0,
+        }
+    }
+
+    /// What a product (for L1, a distance) counts for in a key.
+    fn factor(&self) -> f32 {
+        match self.metric {
+            Metric::L2 | Metric::Cosine => -2.0,
+            Metric::InnerProduct => -1.0,
+            Metric::L1 => 1.0,
+        }
     }
 
     /// The nearest neighbours of each query among the vectors of a part of the order that begins at `first`.
@@ -165,37 +184,26 @@ impl Sample {
         let floats = Kernels::get().floats();
         let mut nearest: Vec<Candidates> =
             self.positions.iter().map(|_| Candidates::new(MOST, f32::INFINITY)).collect();
-        let mut taus = vec![f32::INFINITY; QUERIES];
+        let mut taus = [[f32::INFINITY; PRODUCTS]; GROUPS];
         let mut keys = [0.0; PRODUCTS];
         for (at, block) in order.chunks(BLOCK).enumerate() {
             progress.check()?;
             let looked_at = || block.iter().enumerate().step_by(EVERY);
-            let squares: Vec<f32> =
-                looked_at().map(|(_, &id)| floats.l2(input.vector(id), &self.center)).collect();
-            for (group, columns) in self.columns.iter().enumerate() {
-                let queries = group * PRODUCTS..(group + 1) * PRODUCTS;
-                let (taus, of_queries) = (&mut taus[queries.clone()], &self.squares[queries.clone()]);
+            let squares: Vec<f32> = looked_at().map(|(_, &id)| self.square(input.vector(id))).collect();
+            let groups = self.groups.iter().zip(&mut taus);
+            let of_groups = self.positions.chunks_exact(PRODUCTS).zip(nearest.chunks_exact_mut(PRODUCTS));
+            for ((group, taus), (positions, nearest)) in groups.zip(of_groups) {
                 for ((lane, &id), &square) in looked_at().zip(&squares) {
                     match self.metric {
-                        Metric::L1 => floats.distances_l1(input.vector(id), columns, &mut keys),
-                        _ => floats.products(input.vector(id), &self.center, columns, &mut keys),
+                        Metric::L1 => floats.distances_l1(input.vector(id), &group.columns, &mut keys),
+                        _ => floats.products(input.vector(id), &self.center, &group.columns, &mut keys),
                     }
-                    let mut any = false;
-                    for ((key, of_query), tau) in keys.iter_mut().zip(of_queries).zip(&*taus) {
-                        *key = match self.metric {
-                            Metric::InnerProduct => -*key,
-                            Metric::L2 | Metric::Cosine => square + of_query - 2.0 * *key,
-                            Metric::L1 => *key,
-                        };
-                        any |= *key < *tau;
-                    }
-                    if !any {
+                    if !floats.keys(&mut keys, self.factor(), square, &group.squares, taus) {
                         continue;
                     }
                     let position = (first + at * BLOCK + lane) as u32;
                     for (query, (&key, tau)) in keys.iter().zip(&mut *taus).enumerate() {
-                        let query = queries.start + query;
-                        if key < *tau && self.positions[query] != position {
+                        if key < *tau && positions[query] != position {
                             nearest[query].push(Candidate::new(key, 0, position));
                             *tau = nearest[query].tau();
                         }

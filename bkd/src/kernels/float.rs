@@ -148,6 +148,14 @@ floats! {
     fn products(vector: &[f32], center: &[f32], columns: &[f32], into: &mut [f32; PRODUCTS]);
     /// L1 distances of `vector` from the vectors in `columns`, which holds [`PRODUCTS`] numbers a dimension.
     fn distances_l1(vector: &[f32], columns: &[f32], into: &mut [f32; PRODUCTS]);
+    /// Turns products into keys: each times `factor`, and more by `all` and by what belongs to it in `each`. Whether any is below its limit.
+    fn keys(
+        products: &mut [f32; PRODUCTS],
+        factor: f32,
+        all: f32,
+        each: &[f32; PRODUCTS],
+        limits: &[f32; PRODUCTS]
+    ) -> bool;
     /// The sum of vectors, each times its weight, one after the other in `rows`; returns its largest magnitude.
     fn combine(weights: &[f32], rows: &[f32], into: &mut [f32]) -> f32;
     /// Squared distance.
@@ -345,6 +353,23 @@ pub(super) mod body {
             }
         }
         *into = sums;
+    }
+
+    #[inline(always)]
+    pub fn keys(
+        products: &mut [f32; PRODUCTS],
+        factor: f32,
+        all: f32,
+        each: &[f32; PRODUCTS],
+        limits: &[f32; PRODUCTS],
+    ) -> bool {
+        let mut below = 0;
+        for lane in 0..PRODUCTS {
+            let key = all + each[lane] + factor * products[lane];
+            products[lane] = key;
+            below += u32::from(key < limits[lane]);
+        }
+        below > 0
     }
 
     #[inline(always)]

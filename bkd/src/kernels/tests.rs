@@ -366,6 +366,37 @@ proptest! {
     }
 
     #[test]
+    fn products_and_keys_agree(dims in 1usize..=400, ordinary: bool, seed: u64) {
+        let mut random = Random(seed);
+        let number = |random: &mut Random| if ordinary { random.signed() } else { random.hostile() };
+        let (portable, others) = others();
+        let (vector, center) = (random.many(dims, number), random.many(dims, number));
+        let columns = random.many(dims * PRODUCTS, Random::signed);
+        let (factor, all) = (random.signed(), random.signed());
+        let each: [f32; PRODUCTS] = std::array::from_fn(|_| random.signed());
+        let limits: [f32; PRODUCTS] = std::array::from_fn(|_| random.signed() - 2.0);
+        let run = |kernels: &Kernels| {
+            let mut products = [0.0; PRODUCTS];
+            kernels.floats().products(&vector, &center, &columns, &mut products);
+            let mut keys = products;
+            let below = kernels.floats().keys(&mut keys, factor, all, &each, &limits);
+            (products, keys, below)
+        };
+        let (products, keys, below) = run(portable);
+        for lane in 0..PRODUCTS {
+            let pairs = vector.iter().zip(&center).zip(columns[lane..].iter().step_by(PRODUCTS));
+            let product = pairs.fold(0.0, |sum: f32, ((x, center), column)| sum + (x - center) * column);
+            prop_assert_eq!(product.to_bits(), products[lane].to_bits());
+            prop_assert_eq!((all + each[lane] + factor * product).to_bits(), keys[lane].to_bits());
+        }
+        prop_assert_eq!(below, keys.iter().zip(&limits).any(|(key, limit)| key < limit));
+        for kernels in others {
+            let other = run(kernels);
+            prop_assert_eq!((bits(other.0), bits(other.1), other.2), (bits(products), bits(keys), below), "{}", kernels.name);
+        }
+    }
+
+    #[test]
     fn encodings_agree(groups in 1usize..=130, ordinary: bool, seed: u64) {
         let mut random = Random(seed);
         let number = |random: &mut Random| if ordinary { random.signed() } else { random.hostile() };
