@@ -25,14 +25,16 @@ class Subject:
     server: list[float] = field(default_factory=list)
     recalls: list[float] = field(default_factory=list)
 
-    def ask(self, workload: Workload, number: int) -> None:
-        query = workload.queries[number]
-        began = time.perf_counter()
-        answer = self.search(query)
-        self.milliseconds.append((time.perf_counter() - began) * 1000)
-        self.recalls.append(workload.recall(number, answer))
+    def ask(self, workload: Workload, numbers: range) -> None:
+        """Asks one query right after the other: a server that waits for its client falls asleep."""
+        answers = []
+        for number in numbers:
+            began = time.perf_counter()
+            answers.append(self.search(workload.queries[number]))
+            self.milliseconds.append((time.perf_counter() - began) * 1000)
+        self.recalls += map(workload.recall, numbers, answers)
         if self.server_milliseconds is not None:
-            self.server.append(self.server_milliseconds(query))
+            self.server += [self.server_milliseconds(workload.queries[number]) for number in numbers]
 
     @property
     def median(self) -> float:
@@ -59,5 +61,4 @@ def in_turns(subjects: list[Subject], workload: Workload, warm_up: int) -> None:
     for first in range(0, len(workload.queries), _TURN):
         for subject in subjects:
             last = min(first + _TURN, subject.queries or len(workload.queries), len(workload.queries))
-            for number in range(first, last):
-                subject.ask(workload, number)
+            subject.ask(workload, range(first, last))
