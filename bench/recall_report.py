@@ -150,7 +150,7 @@ def data(run: Run) -> dict:
 
 
 def summary(runs: list[Run], head: str) -> str:
-    """The manual's part: for each data set the picture, and what an exact and an approximate answer take."""
+    """The manual's part: for each data set the picture, the targets, and the points that matter."""
     lines = [f"{head} `make bench-recall`; one client, prepared statements, k = {K}.", ""]
     for run in runs:
         data = run.data
@@ -160,6 +160,7 @@ def summary(runs: list[Run], head: str) -> str:
             "",
             f"![Queries per second over recall: {data.title}](docs/recall-{data.name}.svg)",
             "",
+            targets(run).markdown(heading=False),
             "| | recall | worst query | queries/s | build | index |",
             "|---|--:|--:|--:|--:|--:|",
         ]

