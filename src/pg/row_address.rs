@@ -1,7 +1,7 @@
 //! Whether a row that the executor puts in order again keeps its address, `ctid`.
 //!
 //! A row that a scan returns too early waits in a queue of the executor (`nodeIndexscan.c`), as a copy. In many releases of
-//! PostgreSQL, 16.14 and 18.4 among them, the copy comes out of the queue without its address: `SELECT ctid` shows nonsense, and
+//! PostgreSQL, 15.18, 16.14 and 18.4 among them, the copy comes out of the queue without its address: `SELECT ctid` shows nonsense, and
 //! FOR UPDATE fails, "attempted to lock invisible tuple". GiST indexes have the same trouble. Instead of a list of releases, there is a
 //! trial here, once in each backend.
 
