@@ -5,10 +5,16 @@ keeps the vectors in target/datasets. A module a data set; each has TITLE, METRI
 an array of at least so many, if there are.
 """
 
-from . import glove, glove50, sentences, sift
+from . import glove, glove50, sentences, sentences1536, sift
 from .dataset import Dataset, Metric
 
-SETS = {"glove": glove, "glove50": glove50, "sift": sift, "sentences": sentences}
+SETS = {
+    "glove": glove,
+    "glove50": glove50,
+    "sift": sift,
+    "sentences": sentences,
+    "sentences1536": sentences1536,
+}
 
 __all__ = ["SETS", "Dataset", "Metric", "load"]
 
