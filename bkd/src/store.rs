@@ -23,6 +23,14 @@ pub trait PageRead {
         0
     }
 
+    /// Where the payload of a page lies, probably. Only a hint: nothing is read from there.
+    fn address(&self, _page: u32) -> Option<*const u8> {
+        None
+    }
+
+    /// Has the processor fetch what it takes to begin with a page that is read soon, beside its payload.
+    fn fetch(&self, _page: u32) {}
+
     /// Lets the reading of pages begin that are wanted soon, of all that are not in memory. Returns whether there were any. Only a hint: what
     /// is asked for may be wrong, and what goes wrong shows when the page is read.
     fn prefetch(&self, _pages: Range<u32>) -> bool {
@@ -42,6 +50,14 @@ impl<S: PageRead> PageRead for &S {
 
     fn concurrency(&self) -> usize {
         (**self).concurrency()
+    }
+
+    fn address(&self, page: u32) -> Option<*const u8> {
+        (**self).address(page)
+    }
+
+    fn fetch(&self, page: u32) {
+        (**self).fetch(page);
     }
 
     fn prefetch(&self, pages: Range<u32>) -> bool {
@@ -94,6 +110,10 @@ impl PageRead for MemStore {
             Some((found, payload)) if *found == kind => Ok(payload),
             _ => Err(Error::corrupt(format!("no {kind:?} page {sequence}"))),
         }
+    }
+
+    fn address(&self, page: u32) -> Option<*const u8> {
+        self.pages.get(page as usize).map(|(_, payload)| payload.as_ptr())
     }
 }
 

@@ -7,13 +7,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bkd::layout::meta::{Meta, SegmentEntry};
-use bkd::layout::{blob, payload, PageHeader, PageKind, Payload};
+use bkd::layout::{blob, payload, PageHeader, PageKind, Payload, PAYLOAD_OFFSET};
 use bkd::{Directory, Error, PageRead, Result, Segment};
-use pgrx::pg_sys;
 
 use super::chain::read_header;
 use crate::pg::buffer::{
-    damage_is_found, fetch_beginning, io_concurrency, next_buffer, prefetch, RecentBuffer, SharedPage,
+    address, damage_is_found, fetch_beginning, io_concurrency, next_buffer, prefetch, RecentBuffer,
+    SharedPage,
 };
 use crate::pg::index::{FileEnd, FileId, Index};
 use crate::pg::interrupts::check_for_interrupts;
@@ -97,17 +97,6 @@ impl Disk {
     }
 }
 
-impl SegmentPages {
-    /// Leaf pages are read one after the other. The processor is told of the next if that is not in the next buffer, which it would find by itself.
-    #[inline]
-    fn fetch_next(&self, sequence: u32, place: pg_sys::Buffer) {
-        let next = self.opened.recent.get(sequence as usize + 1).map_or(0, |next| next.get());
-        if next != next_buffer(place) {
-            fetch_beginning(next);
-        }
-    }
-}
-
 impl PageRead for SegmentPages {
     type Page<'a> = SegmentPage;
 
@@ -137,10 +126,20 @@ impl PageRead for SegmentPages {
         }
         // Not before: a page that is damaged is to be an error the next time, too.
         recent.set(place.get());
-        if kind == PageKind::Leaf {
-            self.fetch_next(sequence, place.get());
-        }
         Ok(SegmentPage(page))
+    }
+
+    #[inline]
+    fn address(&self, page: u32) -> Option<*const u8> {
+        let recent = self.opened.recent.get(page as usize)?;
+        Some(address(recent.get())?.wrapping_add(PAYLOAD_OFFSET))
+    }
+
+    #[inline]
+    fn fetch(&self, page: u32) {
+        if let Some(recent) = self.opened.recent.get(page as usize) {
+            fetch_beginning(recent.get());
+        }
     }
 
     #[inline]

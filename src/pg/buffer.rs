@@ -204,27 +204,27 @@ pub fn next_buffer(buffer: pg_sys::Buffer) -> pg_sys::Buffer {
     }
 }
 
-/// Has the processor fetch what it takes to begin with a buffer: its descriptor, and the beginnings of both halves of the page. Its own
-/// prefetching runs on into the next buffer, but does not know where to go if the page that is read next is elsewhere.
+/// Where the page of a buffer lies.
+#[inline]
+pub fn address(buffer: pg_sys::Buffer) -> Option<*const u8> {
+    let number = usize::try_from(buffer).ok()?.checked_sub(1)?;
+    // SAFETY: the array is there as long as the process. An address is made, nothing is read.
+    Some(unsafe { pg_sys::BufferBlocks }.wrapping_add(number * PAGE_SIZE).cast_const().cast())
+}
+
+/// Has the processor fetch what it takes to begin with a buffer: its descriptor, the header of its page, and by one line
+/// of each half where in memory these are (small pages of memory are half as large).
 #[inline]
 pub fn fetch_beginning(buffer: pg_sys::Buffer) {
     #[cfg(target_arch = "x86_64")]
-    {
+    if let Some(page) = address(buffer) {
         use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
-        const LINE: usize = 64;
-        const LINES: usize = 4;
-        let Some(number) = usize::try_from(buffer).ok().and_then(|buffer| buffer.checked_sub(1)) else {
-            return;
-        };
-        // SAFETY: only addresses are made, which are not read from; to fetch what is not there does nothing.
+        // SAFETY: addresses are made, which are not read from; to fetch what is not there does nothing.
         unsafe {
-            _mm_prefetch::<_MM_HINT_T0>(pg_sys::BufferDescriptors.wrapping_add(number).cast());
-            for at in [0, PAGE_SIZE / 2] {
-                for line in 0..LINES {
-                    let offset = number * PAGE_SIZE + at + line * LINE;
-                    _mm_prefetch::<_MM_HINT_T0>(pg_sys::BufferBlocks.wrapping_add(offset));
-                }
-            }
+            let descriptors = pg_sys::BufferDescriptors;
+            _mm_prefetch::<_MM_HINT_T0>(descriptors.wrapping_add(buffer as usize - 1).cast());
+            _mm_prefetch::<_MM_HINT_T0>(page.cast());
+            _mm_prefetch::<_MM_HINT_T0>(page.wrapping_add(PAGE_SIZE / 2).cast());
         }
     }
     #[cfg(not(target_arch = "x86_64"))]

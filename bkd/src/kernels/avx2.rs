@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{CodedQuery, Sums, Survivors, Threshold};
+use super::{Ahead, CodedQuery, Sums, Survivors, Threshold};
 use crate::layout::CHUNK;
 
 /// See [`super::Kernels::scan`].
@@ -16,9 +16,11 @@ pub unsafe fn scan(
     query: CodedQuery<'_>,
     by: &Threshold,
     survivors: &mut [Survivors],
+    mut ahead: Ahead,
 ) {
     let mut block = blocks.as_ptr();
     for survivors in survivors {
+        ahead.fetch(1 + groups);
         // SAFETY: `block` starts one of `survivors.len()` blocks of `1 + groups` chunks, and the query has as many groups.
         *survivors = unsafe {
             let sums = block_sums(block.add(CHUNK), groups, query);

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{CodedQuery, Sums, Survivors, Threshold};
+use super::{Ahead, CodedQuery, Sums, Survivors, Threshold};
 use crate::layout::CHUNK;
 
 /// See [`super::Kernels::scan`].
@@ -16,6 +16,7 @@ pub unsafe fn scan(
     query: CodedQuery<'_>,
     by: &Threshold,
     survivors: &mut [Survivors],
+    mut ahead: Ahead,
 ) {
     let norm_base = _mm512_set1_ps(by.norm_base);
     let norm_step = _mm512_set1_ps(by.norm_step);
@@ -27,6 +28,7 @@ pub unsafe fn scan(
     let square = _mm512_set1_ps(by.square);
     let mut block = blocks.as_ptr();
     for survivors in survivors {
+        ahead.fetch(1 + groups);
         // SAFETY: `block` starts one of `survivors.len()` blocks of `1 + groups` chunks, and the query has as many groups.
         let (sums, header) =
             unsafe { (block_sums(block.add(CHUNK), groups, query), _mm512_loadu_si512(block.cast())) };

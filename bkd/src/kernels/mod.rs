@@ -10,6 +10,7 @@
 //! Results are therefore equal on every machine, which the tests assert for whatever the machine has. A process uses the
 //! fastest set that it finds; [`use_instruction_set`] makes it use another one, to compare results and speed.
 
+mod ahead;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -24,6 +25,7 @@ mod portable;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
 
+pub use ahead::Ahead;
 pub use bits::{Bits, Overlap};
 pub use float::{Encoded, Floats, Grid, GridSums, AXES, PRODUCTS};
 
@@ -72,6 +74,9 @@ pub struct Threshold {
     pub tau: f32,
 }
 
+/// Chunks between which lines are fetched ahead where there are no blocks to do it in between.
+const PACE: usize = 16;
+
 /// A block's lanes that survived the coarse scan, as a bit mask.
 pub type Survivors = u16;
 
@@ -79,7 +84,7 @@ pub type Survivors = u16;
 pub struct Kernels {
     /// Name of the instruction set.
     pub name: &'static str,
-    scan: unsafe fn(&[u8], usize, CodedQuery<'_>, &Threshold, &mut [Survivors]),
+    scan: unsafe fn(&[u8], usize, CodedQuery<'_>, &Threshold, &mut [Survivors], Ahead),
     sums: unsafe fn(&[u8], CodedQuery<'_>, &mut Sums),
     floats: Floats,
     bits: Bits,
@@ -94,7 +99,7 @@ impl Kernels {
     }
 
     /// Coarse scan of whole blocks that follow one another. `blocks` holds `survivors.len()` blocks of `1 + groups`
-    /// chunks.
+    /// chunks. Meanwhile as much is fetched of what comes after them.
     #[inline]
     pub fn scan(
         &self,
@@ -103,19 +108,26 @@ impl Kernels {
         query: CodedQuery<'_>,
         by: &Threshold,
         survivors: &mut [Survivors],
+        ahead: Ahead,
     ) {
         assert_eq!(blocks.len(), survivors.len() * (1 + groups) * CHUNK);
         assert!(query.is_of(groups));
         // SAFETY: `available` only offers kernels whose instructions the machine has; lengths were checked above.
-        unsafe { (self.scan)(blocks, groups, query, by, survivors) }
+        unsafe { (self.scan)(blocks, groups, query, by, survivors, ahead) }
     }
 
     /// Adds to `sums` what a run of code chunks contributes: for a block that lies on several pages.
     #[inline]
-    pub fn sums(&self, chunks: &[u8], query: CodedQuery<'_>, sums: &mut Sums) {
+    pub fn sums(&self, chunks: &[u8], query: CodedQuery<'_>, sums: &mut Sums, mut ahead: Ahead) {
         assert!(query.is_of(chunks.len() / CHUNK) && chunks.len().is_multiple_of(CHUNK));
-        // SAFETY: as in `scan`.
-        unsafe { (self.sums)(chunks, query, sums) }
+        let mut first = 0;
+        for part in chunks.chunks(PACE * CHUNK) {
+            let groups = part.len() / CHUNK;
+            ahead.fetch(groups);
+            // SAFETY: as in `scan`.
+            unsafe { (self.sums)(part, query.groups(first..first + groups), sums) };
+            first += groups;
+        }
     }
 
     /// The comparison of [`Kernels::scan`] for a block whose sums are complete.

@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::{portable, CodedQuery, Sums, Survivors, Threshold};
+use super::{portable, Ahead, CodedQuery, Sums, Survivors, Threshold};
 use crate::layout::leaf::LANES;
 use crate::layout::CHUNK;
 
@@ -16,8 +16,10 @@ pub unsafe fn scan(
     query: CodedQuery<'_>,
     by: &Threshold,
     survivors: &mut [Survivors],
+    mut ahead: Ahead,
 ) {
     for (block, survivors) in blocks.chunks_exact((1 + groups) * CHUNK).zip(survivors) {
+        ahead.fetch(1 + groups);
         let (header, codes) = block.split_at(CHUNK);
         let mut block_sums = [0; LANES];
         // SAFETY: a block has `groups` chunks of codes, and the query as many groups.

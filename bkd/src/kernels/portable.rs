@@ -1,6 +1,6 @@
 //! The coarse scan in plain Rust. It defines what the others return.
 
-use super::{CodedQuery, Sums, Survivors, Threshold};
+use super::{Ahead, CodedQuery, Sums, Survivors, Threshold};
 use crate::layout::leaf::{GROUP, LANES};
 use crate::layout::CHUNK;
 
@@ -11,8 +11,10 @@ pub fn scan(
     query: CodedQuery<'_>,
     by: &Threshold,
     survivors: &mut [Survivors],
+    mut ahead: Ahead,
 ) {
     for (block, survivors) in blocks.chunks_exact((1 + groups) * CHUNK).zip(survivors) {
+        ahead.fetch(1 + groups);
         let (header, codes) = block.split_at(CHUNK);
         let mut block_sums = [0; LANES];
         sums(codes, query, &mut block_sums);

@@ -147,10 +147,10 @@ fn limits_are_inclusive() {
         let blocks = blocks(&mut random, 3, 1);
         let query = Query::new(&mut random, 3);
         let mut sums = [0; LANES];
-        kernels.sums(&blocks[CHUNK..], query.coded(), &mut sums);
+        kernels.sums(&blocks[CHUNK..], query.coded(), &mut sums, Ahead::NONE);
         let scan = |by: &Threshold| {
             let mut survivors = [0];
-            kernels.scan(&blocks, 3, query.coded(), by, &mut survivors);
+            kernels.scan(&blocks, 3, query.coded(), by, &mut survivors, Ahead::NONE);
             assert_eq!(kernels.threshold(&blocks[..CHUNK], &sums, by), survivors[0]);
             survivors[0]
         };
@@ -206,8 +206,8 @@ proptest! {
             // In two parts, as a block that lies on two pages.
             let cut = groups / 2;
             let mut sums = [0; LANES];
-            kernels.sums(&chunks[..cut * CHUNK], query.coded().groups(0..cut), &mut sums);
-            kernels.sums(&chunks[cut * CHUNK..], query.coded().groups(cut..groups), &mut sums);
+            kernels.sums(&chunks[..cut * CHUNK], query.coded().groups(0..cut), &mut sums, Ahead::NONE);
+            kernels.sums(&chunks[cut * CHUNK..], query.coded().groups(cut..groups), &mut sums, Ahead::NONE);
             prop_assert_eq!(sums, expected, "{}", kernels.name);
         }
     }
@@ -220,7 +220,7 @@ proptest! {
         let query = Query::new(&mut random, groups);
         let mut by = threshold(&mut random);
         let mut sums = [0; LANES];
-        portable.sums(&blocks[CHUNK..(1 + groups) * CHUNK], query.coded(), &mut sums);
+        portable.sums(&blocks[CHUNK..(1 + groups) * CHUNK], query.coded(), &mut sums, Ahead::NONE);
         if tie {
             // The limit of a lane of the first block is its value.
             let lane = random.below(LANES);
@@ -232,16 +232,16 @@ proptest! {
             prop_assert!(survivors >> lane & 1 == 1 || by.tau.is_nan());
         }
         let mut expected = vec![0; count];
-        portable.scan(&blocks, groups, query.coded(), &by, &mut expected);
+        portable.scan(&blocks, groups, query.coded(), &by, &mut expected, Ahead::NONE);
         prop_assert_eq!(expected[0], portable.threshold(&blocks[..CHUNK], &sums, &by));
         for kernels in others {
             let mut survivors = vec![0xa5a5; count];
-            kernels.scan(&blocks, groups, query.coded(), &by, &mut survivors);
+            kernels.scan(&blocks, groups, query.coded(), &by, &mut survivors, Ahead::NONE);
             prop_assert_eq!(&survivors, &expected, "{}", kernels.name);
             let mut sums: Sums = std::array::from_fn(|_| random.bits() as i32 >> 8);
             let mut expected = sums;
-            portable.sums(&blocks[CHUNK..(1 + groups) * CHUNK], query.coded(), &mut expected);
-            kernels.sums(&blocks[CHUNK..(1 + groups) * CHUNK], query.coded(), &mut sums);
+            portable.sums(&blocks[CHUNK..(1 + groups) * CHUNK], query.coded(), &mut expected, Ahead::NONE);
+            kernels.sums(&blocks[CHUNK..(1 + groups) * CHUNK], query.coded(), &mut sums, Ahead::NONE);
             prop_assert_eq!(sums, expected, "{}", kernels.name);
         }
     }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::stream::{Coarse, Fine, Stream};
 use super::view::View;
 use super::waiting::Waiting;
-use crate::kernels::{CodedQuery, Grid, Kernels, Survivors, Threshold};
+use crate::kernels::{Ahead, CodedQuery, Grid, Kernels, Survivors, Threshold};
 use crate::layout::leaf::{LeafHeader, LANES};
 use crate::layout::{CHUNK, CHUNKS_PER_PAGE};
 use crate::query::Scale;
@@ -80,6 +80,7 @@ impl LeafScan {
         mut offer: impl FnMut(f32, u32) -> f32,
     ) -> Result<Scanned> {
         let Wanted { runs, masks } = wanted;
+        let following = stream.following();
         let (mut coarse, mut fine) = stream.split();
         let layout = segment.layout();
         let leaf = waiting.leaf as usize;
@@ -95,7 +96,11 @@ impl LeafScan {
         }
         // Until there are enough candidates everything survives, so look at a few vectors first.
         let mut at_once = if tau.is_infinite() { 1 } else { usize::MAX };
-        for run in runs {
+        for (number, run) in runs.iter().enumerate() {
+            let after = match runs.get(number + 1) {
+                Some(next) => Some(segment.block_chunk(leaf, (next.start - vectors.start) as usize / LANES)),
+                None => following,
+            };
             let run = (run.start - vectors.start) as usize..(run.end - vectors.start) as usize;
             let mut block = run.start / LANES;
             let blocks = run.end.div_ceil(LANES);
@@ -113,22 +118,31 @@ impl LeafScan {
                 }
                 view.set_tau(tau);
                 let at = segment.block_chunk(leaf, block);
-                let chunks = coarse.run(at, at_once.min(stretch) * block_chunks)?;
+                let count = at_once.min(stretch);
+                let then =
+                    if block + count < blocks { Some(at + (count * block_chunks) as u64) } else { after };
+                let (chunks, ahead) = coarse.run_then(at, count * block_chunks, then)?;
                 at_once = at_once.saturating_mul(2);
                 let whole = chunks.len() / (CHUNK * block_chunks);
                 let survivors = if whole > 0 {
                     let survivors = &mut survivors[..whole];
                     let chunks = &chunks[..whole * block_chunks * CHUNK];
-                    self.kernels.scan(chunks, layout.groups, self.coded(), &view.threshold, survivors);
+                    self.kernels.scan(chunks, layout.groups, self.coded(), &view.threshold, survivors, ahead);
                     survivors
                 } else {
-                    survivors[0] = self.scan_split_block(&mut coarse, at, layout.groups, &view.threshold)?;
+                    survivors[0] =
+                        self.scan_split_block(&mut coarse, at, then, layout.groups, &view.threshold)?;
                     &mut survivors[..1]
                 };
                 for (step, &lanes) in survivors.iter().enumerate().filter(|(_, &lanes)| lanes != 0) {
                     let mut lanes = lanes
                         & lanes_within(&run, (block + step) * LANES)
                         & masks.map_or(Survivors::MAX, |masks| masks[block + step]);
+                    let mut coming = lanes;
+                    while coming != 0 {
+                        fine.fetch(vectors.start + ((block + step) * LANES) as u32 + coming.trailing_zeros());
+                        coming &= coming - 1;
+                    }
                     while lanes != 0 {
                         let lane = lanes.trailing_zeros() as usize;
                         lanes &= lanes - 1;
@@ -197,6 +211,7 @@ impl LeafScan {
         &mut self,
         coarse: &mut Coarse<'_, '_, S>,
         at: u64,
+        then: Option<u64>,
         groups: usize,
         threshold: &Threshold,
     ) -> Result<Survivors> {
@@ -207,16 +222,19 @@ impl LeafScan {
             })?;
             let mut survivors = [0];
             let block = &self.block[..(1 + groups) * CHUNK];
-            self.kernels.scan(block, groups, self.coded(), threshold, &mut survivors);
+            self.kernels.scan(block, groups, self.coded(), threshold, &mut survivors, Ahead::NONE);
             return Ok(survivors[0]);
         }
         let header = &mut self.block[..CHUNK];
         header.copy_from_slice(coarse.run(at, 1)?);
         let mut sums = [0; LANES];
-        coarse.runs(at + 1, groups, |group, run| {
-            let query = self.coded().groups(group..group + run.len() / CHUNK);
-            self.kernels.sums(run, query, &mut sums);
-        })?;
+        let mut group = 0;
+        while group < groups {
+            let (run, ahead) = coarse.run_then(at + 1 + group as u64, groups - group, then)?;
+            let end = group + run.len() / CHUNK;
+            self.kernels.sums(run, self.coded().groups(group..end), &mut sums, ahead);
+            group = end;
+        }
         Ok(self.kernels.threshold(&self.block[..CHUNK], &sums, threshold))
     }
 }

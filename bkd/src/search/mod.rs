@@ -396,7 +396,8 @@ impl<S: PageRead> Search<S> {
         let (first, rest) = split_best(near, best, RankedLeaf::by_bound);
         let best = first.len();
         let mut runs: Vec<Range<u32>> = Vec::new();
-        for (at, leaf) in first.into_iter().chain(rest).enumerate() {
+        let mut near = first.into_iter().chain(rest).enumerate().peekable();
+        while let Some((at, leaf)) = near.next() {
             let segment = &self.segments[leaf.source as usize].0;
             let reach = self.scan.raw(segment, candidates.tau());
             if leaf.bound > reach {
@@ -406,6 +407,7 @@ impl<S: PageRead> Search<S> {
             let done = begun.iter().filter(|(other, _)| other.place() == leaf.place());
             done.for_each(|(_, vectors)| runs::remove(&mut runs, vectors));
             if !runs.is_empty() {
+                visit.expect(near.peek().map(|(_, leaf)| (leaf.source, leaf.leaf)));
                 visit.runs(leaf, &runs, &mut self.scan, candidates, &mut self.stats, check)?;
                 if at < best {
                     // It is visited for tau.
@@ -455,7 +457,8 @@ impl<S: PageRead> Search<S> {
         let groups =
             first.chunks(1).chain(rest.chunk_by(|a, b| (a.source, leaf_of(a)) == (b.source, leaf_of(b))));
         let mut runs: Vec<Range<u32>> = Vec::new();
-        for (at, cells) in groups.enumerate() {
+        let mut groups = groups.enumerate().peekable();
+        while let Some((at, cells)) = groups.next() {
             let segment = &self.segments[cells[0].source as usize].0;
             let leaf =
                 self.leaves.ranked()[first_leaves[cells[0].source as usize] + leaf_of(&cells[0]) as usize];
@@ -467,6 +470,7 @@ impl<S: PageRead> Search<S> {
                 let (_, vectors) = segment.cell(cell.cell);
                 runs::push(&mut runs, vectors);
             }
+            visit.expect(groups.peek().map(|(_, cells)| (cells[0].source, leaf_of(&cells[0]))));
             visit.runs(leaf, &runs, &mut self.scan, candidates, &mut self.stats, check)?;
             if at < best {
                 visit.settle(0, &mut self.scan, candidates)?;
@@ -549,6 +553,8 @@ struct Visit<'a, S: PageRead> {
     stream: Option<(u32, Stream<'a, S>)>,
     waiting: Queue,
     visited: usize,
+    /// Which leaf of which source is probably visited after the next.
+    following: Option<(u32, u32)>,
     /// Keys below this come too late.
     floor: f32,
     latecomers: bool,
@@ -570,11 +576,17 @@ impl<'a, S: PageRead> Visit<'a, S> {
             stream: None,
             waiting: Queue::default(),
             visited: 0,
+            following: None,
             floor,
             latecomers: false,
             filter,
             mask,
         }
+    }
+
+    /// Says which leaf of which source is probably visited after the next, so that it is on its way by then.
+    fn expect(&mut self, leaf: Option<(u32, u32)>) {
+        self.following = leaf;
     }
 
     /// Visits runs of the vectors of a leaf.
@@ -601,6 +613,7 @@ impl<'a, S: PageRead> Visit<'a, S> {
         stats.leaves_visited += 1;
         let mut waiting = Waiting::new(leaf.source, leaf.leaf);
         let stream = stream_of(&mut self.stream, leaf.source, segment, store);
+        stream.expect(self.following.filter(|(source, _)| *source == leaf.source).map(|(_, leaf)| leaf));
         let wanted = Wanted { runs, masks };
         let tau = candidates.tau();
         let offer = offer(self.seen, self.floor, &mut self.latecomers, leaf.source, candidates);

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use crate::layout::{PageKind, Payload, CHUNK, CHUNKS_PER_PAGE};
+use crate::kernels::Ahead;
+use crate::layout::{PageKind, Payload, CHUNK, CHUNKS_PER_PAGE, PAYLOAD};
 use crate::{PageRead, Result, Segment};
 
 /// The pages of one plane.
@@ -32,12 +33,24 @@ pub(crate) struct Stream<'a, S: PageRead + 'a> {
     segment: &'a Segment,
     coarse: Plane<'a, S>,
     fine: Plane<'a, S>,
+    /// The chunk that is read after those that were asked for, if that is known.
+    following: Option<u64>,
 }
 
 impl<'a, S: PageRead> Stream<'a, S> {
     pub(crate) fn new(segment: &'a Segment, store: &'a S) -> Self {
         let plane = |kind| Plane { store, kind, current: None };
-        Stream { segment, coarse: plane(PageKind::Leaf), fine: plane(PageKind::Fine) }
+        Stream { segment, coarse: plane(PageKind::Leaf), fine: plane(PageKind::Fine), following: None }
+    }
+
+    /// Says which leaf is probably read after the next.
+    pub(crate) fn expect(&mut self, leaf: Option<u32>) {
+        self.following = leaf.map(|leaf| self.segment.leaf_chunk(leaf as usize));
+    }
+
+    /// First chunk of that leaf.
+    pub(crate) fn following(&self) -> Option<u64> {
+        self.following
     }
 
     /// Both planes, to be read side by side.
@@ -56,6 +69,31 @@ impl<S: PageRead> Coarse<'_, '_, S> {
         let (page, at) = (chunk / CHUNKS_PER_PAGE as u64, (chunk % CHUNKS_PER_PAGE as u64) as usize);
         let end = (at + max).min(CHUNKS_PER_PAGE);
         Ok(&self.0.page(page as u32)?[at * CHUNK..end * CHUNK])
+    }
+
+    /// The same, and what is to be fetched meanwhile: the next page, if the run goes on there, else what `then` says,
+    /// or nothing if that is on the same page.
+    #[inline]
+    pub(crate) fn run_then(&mut self, chunk: u64, max: usize, then: Option<u64>) -> Result<(&[u8], Ahead)> {
+        let end = (chunk / CHUNKS_PER_PAGE as u64 + 1) * CHUNKS_PER_PAGE as u64;
+        let next = if chunk + max as u64 > end { Some(end) } else { then };
+        let ahead = next.map_or(Ahead::NONE, |next| self.ahead(chunk, next));
+        Ok((self.run(chunk, max)?, ahead))
+    }
+
+    /// The rest of a page from `next` on, if it is read after that of `chunk` and does not lie right behind it, where
+    /// the processor would go by itself.
+    #[inline]
+    fn ahead(&self, chunk: u64, next: u64) -> Ahead {
+        let (page, at) = ((next / CHUNKS_PER_PAGE as u64) as u32, (next % CHUNKS_PER_PAGE as u64) as usize);
+        let before = (chunk / CHUNKS_PER_PAGE as u64) as u32;
+        let store = self.0.store;
+        let (Some(from), Some(to)) = (store.address(before), store.address(page)) else { return Ahead::NONE };
+        if (to as usize).wrapping_sub(from as usize) <= PAYLOAD + 2 * CHUNK {
+            return Ahead::NONE;
+        }
+        store.fetch(page);
+        Ahead::new(to.wrapping_add(at * CHUNK), CHUNKS_PER_PAGE - at)
     }
 
     /// Calls `each` with the runs that make up `count` chunks, and with the number of chunks before each.
@@ -86,6 +124,15 @@ impl<S: PageRead> Fine<'_, '_, S> {
         let record = &self.1.page(page)?[at..at + self.0.fine_layout().record];
         let (low, residual) = record.split_at(record.len() - 2);
         Ok((low, u16::from_le_bytes([residual[0], residual[1]])))
+    }
+
+    /// Has the processor fetch the record of a vector.
+    pub(crate) fn fetch(&self, ordinal: u32) {
+        let (page, at) = self.0.fine_position(ordinal);
+        if let Some(payload) = self.1.store.address(page) {
+            self.1.store.fetch(page);
+            Ahead::of(payload.wrapping_add(at), self.0.fine_layout().record).fetch_all();
+        }
     }
 
     /// How many records it pays to wait for at once.

@@ -23,7 +23,8 @@ fn check_leaf(example: &Example, query: &Query, leaf: usize) {
         // Whoever wants all that is as near as this vector gets this vector: the smallest threshold that is not below.
         let nearest = exact as f32;
         view.threshold.tau = if f64::from(nearest) < exact { nearest.next_up() } else { nearest };
-        let survivors = scan.scan_split_block(&mut coarse, block, layout.groups, &view.threshold).unwrap();
+        let survivors =
+            scan.scan_split_block(&mut coarse, block, None, layout.groups, &view.threshold).unwrap();
         let tau = view.threshold.tau;
         assert_eq!(survivors >> lane & 1, 1, "coarse codes rule out vector {ordinal} at {exact}, tau {tau}");
 
