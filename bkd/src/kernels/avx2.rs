@@ -24,12 +24,38 @@ pub unsafe fn scan(
         // SAFETY: `block` starts one of `survivors.len()` blocks of `1 + groups` chunks, and the query has as many groups.
         *survivors = unsafe {
             let sums = block_sums(block.add(CHUNK), groups, query);
-            let low = half(block, block.add(32), sums[0], by);
-            let high = half(block.add(16), block.add(48), sums[1], by);
-            low | high << 8
+            compare(block, sums, by)
         };
         // SAFETY: at most one past the end of `blocks`.
         block = unsafe { block.add((1 + groups) * CHUNK) };
+    }
+}
+
+/// See [`super::Kernels::threshold`].
+///
+/// # Safety
+/// The machine must have AVX2; `header` is a chunk.
+#[target_feature(enable = "avx2")]
+pub unsafe fn threshold(header: &[u8], sums: &Sums, by: &Threshold) -> Survivors {
+    // SAFETY: `sums` is two registers wide, and the header as long as promised.
+    unsafe {
+        let sums = sums.as_ptr().cast::<__m256i>();
+        compare(header.as_ptr(), [_mm256_loadu_si256(sums), _mm256_loadu_si256(sums.add(1))], by)
+    }
+}
+
+/// Lanes within the threshold.
+///
+/// # Safety
+/// A chunk must be readable.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn compare(header: *const u8, sums: [__m256i; 2], by: &Threshold) -> Survivors {
+    // SAFETY: within the caller's promise.
+    unsafe {
+        let low = half(header, header.add(32), sums[0], by);
+        let high = half(header.add(16), header.add(48), sums[1], by);
+        low | high << 8
     }
 }
 

@@ -18,38 +18,54 @@ pub unsafe fn scan(
     survivors: &mut [Survivors],
     mut ahead: Ahead,
 ) {
-    let norm_base = _mm512_set1_ps(by.norm_base);
-    let norm_step = _mm512_set1_ps(by.norm_step);
-    let residual_base = _mm512_set1_ps(by.residual_base);
-    let residual_step = _mm512_set1_ps(by.residual_step);
-    let constant = _mm512_set1_ps(by.constant);
-    let scale = _mm512_set1_ps(by.scale);
-    let tau = _mm512_set1_ps(by.tau);
-    let square = _mm512_set1_ps(by.square);
     let mut block = blocks.as_ptr();
     for survivors in survivors {
         ahead.fetch(1 + groups);
         // SAFETY: `block` starts one of `survivors.len()` blocks of `1 + groups` chunks, and the query has as many groups.
-        let (sums, header) =
-            unsafe { (block_sums(block.add(CHUNK), groups, query), _mm512_loadu_si512(block.cast())) };
-        let norm = _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(header)));
-        let residual = _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64::<1>(header)));
-        // Separate multiplications and additions, in the order of the portable form: the same bits.
-        let norm = _mm512_add_ps(norm_base, _mm512_mul_ps(norm_step, norm));
-        let residual = _mm512_add_ps(residual_base, _mm512_mul_ps(residual_step, residual));
-        let value =
-            _mm512_sub_ps(_mm512_add_ps(constant, norm), _mm512_mul_ps(scale, _mm512_cvtepi32_ps(sums)));
-        let reach = _mm512_add_ps(tau, residual);
-        let limit = if by.squared {
-            let square = _mm512_mul_ps(square, _mm512_mul_ps(residual, residual));
-            _mm512_add_ps(_mm512_mul_ps(reach, reach), square)
-        } else {
-            reach
+        *survivors = unsafe {
+            let sums = block_sums(block.add(CHUNK), groups, query);
+            compare(_mm512_loadu_si512(block.cast()), sums, by)
         };
-        *survivors = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(value, limit);
         // SAFETY: at most one past the end of `blocks`.
         block = unsafe { block.add((1 + groups) * CHUNK) };
     }
+}
+
+/// See [`super::Kernels::threshold`].
+///
+/// # Safety
+/// The machine must have the features named below; `header` is a chunk.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+pub unsafe fn threshold(header: &[u8], sums: &Sums, by: &Threshold) -> Survivors {
+    // SAFETY: both are one register wide.
+    unsafe {
+        let sums = _mm512_loadu_si512(sums.as_ptr().cast());
+        compare(_mm512_loadu_si512(header.as_ptr().cast()), sums, by)
+    }
+}
+
+/// Lanes within the threshold.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+fn compare(header: __m512i, sums: __m512i, by: &Threshold) -> Survivors {
+    let norm = _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(header)));
+    let residual = _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64::<1>(header)));
+    // Separate multiplications and additions, in the order of the portable form: the same bits.
+    let norm = _mm512_add_ps(_mm512_set1_ps(by.norm_base), _mm512_mul_ps(_mm512_set1_ps(by.norm_step), norm));
+    let residual = _mm512_add_ps(
+        _mm512_set1_ps(by.residual_base),
+        _mm512_mul_ps(_mm512_set1_ps(by.residual_step), residual),
+    );
+    let sums = _mm512_mul_ps(_mm512_set1_ps(by.scale), _mm512_cvtepi32_ps(sums));
+    let value = _mm512_sub_ps(_mm512_add_ps(_mm512_set1_ps(by.constant), norm), sums);
+    let reach = _mm512_add_ps(_mm512_set1_ps(by.tau), residual);
+    let limit = if by.squared {
+        let square = _mm512_mul_ps(_mm512_set1_ps(by.square), _mm512_mul_ps(residual, residual));
+        _mm512_add_ps(_mm512_mul_ps(reach, reach), square)
+    } else {
+        reach
+    };
+    _mm512_cmp_ps_mask::<_CMP_LE_OQ>(value, limit)
 }
 
 /// See [`super::Kernels::sums`].

@@ -86,6 +86,7 @@ pub struct Kernels {
     pub name: &'static str,
     scan: unsafe fn(&[u8], usize, CodedQuery<'_>, &Threshold, &mut [Survivors], Ahead),
     sums: unsafe fn(&[u8], CodedQuery<'_>, &mut Sums),
+    threshold: unsafe fn(&[u8], &Sums, &Threshold) -> Survivors,
     floats: Floats,
     bits: Bits,
 }
@@ -131,8 +132,11 @@ impl Kernels {
     }
 
     /// The comparison of [`Kernels::scan`] for a block whose sums are complete.
+    #[inline]
     pub fn threshold(&self, header: &[u8], sums: &Sums, by: &Threshold) -> Survivors {
-        portable::threshold(header, sums, by)
+        assert_eq!(header.len(), CHUNK);
+        // SAFETY: as in `scan`.
+        unsafe { (self.threshold)(header, sums, by) }
     }
 
     /// The loops over floating-point numbers.
@@ -177,6 +181,7 @@ fn available() -> Vec<Kernels> {
         name: "portable",
         scan: portable::scan,
         sums: portable::sums,
+        threshold: portable::threshold,
         floats: float::portable(),
         bits: bits::portable(),
     }];
@@ -187,6 +192,7 @@ fn available() -> Vec<Kernels> {
                 name: "avx2",
                 scan: avx2::scan,
                 sums: avx2::sums,
+                threshold: avx2::threshold,
                 floats: float::avx2(),
                 bits: bits::avx2(),
             });
@@ -202,6 +208,7 @@ fn available() -> Vec<Kernels> {
                 name: "avx512vnni",
                 scan: avx512::scan,
                 sums: avx512::sums,
+                threshold: avx512::threshold,
                 floats: float::avx512(),
                 // The first processors with the dot products did not have it.
                 bits: match is_x86_feature_detected!("avx512vpopcntdq") {
@@ -216,6 +223,7 @@ fn available() -> Vec<Kernels> {
         name: "neon",
         scan: neon::scan,
         sums: neon::sums,
+        threshold: portable::threshold,
         floats: float::portable(),
         bits: bits::portable(),
     });
