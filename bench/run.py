@@ -35,7 +35,8 @@ STAGES: dict[str, Callable[[Bench], Section]] = {
     "cold": cold.measure,
     "scale": scale.measure,
 }
-ROWS, ROUNDS = 1_000_000, 3
+ROWS = 1_000_000
+ROUNDS, QUICK_ROUNDS = 3, 1
 LEAST_SCALE = 0.01
 PERFORMANCE = paths.REPO / "docs" / "performance.md"
 
@@ -67,20 +68,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="measures speed against the machine and every peer")
     parser.add_argument("--scale", type=float, default=1.0, help=f"of {ROWS:,} rows (default: 1)")
     parser.add_argument(
-        "--rounds", type=int, default=ROUNDS, help=f"of what is measured often (default: {ROUNDS})"
+        "--rounds",
+        type=int,
+        help=f"of what is measured often (default: {ROUNDS}, at a smaller scale {QUICK_ROUNDS})",
     )
     parser.add_argument("--only", nargs="+", choices=STAGES, default=list(STAGES), metavar="STAGE")
     parser.add_argument(
         "--publish", action="store_true", help="renew tables and pictures in docs/performance.md"
     )
     arguments = parser.parse_args()
-    if not LEAST_SCALE <= arguments.scale <= 1 or arguments.rounds < 1:
+    rounds = arguments.rounds
+    if rounds is None:
+        rounds = ROUNDS if arguments.scale == 1 else QUICK_ROUNDS
+    if not LEAST_SCALE <= arguments.scale <= 1 or rounds < 1:
         parser.error(f"the scale is from {LEAST_SCALE} to 1, and at least 1 round is needed")
     if arguments.publish and arguments.scale < 1:
         parser.error("--publish is for the whole size")
 
     rows = round(ROWS * arguments.scale)
-    version, sections = run(arguments.only, rows, arguments.rounds)
+    version, sections = run(arguments.only, rows, rounds)
     about = f"{version}; {rows:,} rows"
     head = driver.keep(f"speed-{rows}", "Speed", about, list(sections.values()))
     for name, section in sections.items():

@@ -2,7 +2,7 @@
 
 Nothing of it is in the repository. The first run fetches a package by the machine's own package manager and
 keeps the vectors in target/datasets. A module a data set; each has TITLE, METRIC and vectors(wanted),
-an array of at least so many, if there are.
+an array of at least so many, if there are; of long vectors fewer.
 """
 
 from . import glove, glove50, sentences, sentences1536, sift
