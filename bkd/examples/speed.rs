@@ -1,7 +1,9 @@
-//! How fast the engine is in memory: `cargo run --release --example speed -- [l2|l1] [vectors] [dims] [leaf size]`.
+//! How fast the engine is in memory: `cargo run --release --example speed -- [l2|l1] [vectors] [dims] [leaf size, or 0] [helping threads]`.
 
 use std::sync::Arc;
 use std::time::Instant;
+
+use rayon::ThreadPoolBuilder;
 
 use bkd::{build, BuildOptions, Extent, Input, MemStore, Metric, Progress, Query, Search, Segment, Tid};
 
@@ -14,7 +16,10 @@ fn main() {
     let mut arguments = arguments.map(|argument| argument.parse::<usize>().expect("a number"));
     let count = arguments.next().unwrap_or(1_000_000);
     let dims = arguments.next().unwrap_or(64);
-    let leaf_size = arguments.next();
+    let leaf_size = arguments.next().filter(|size| *size > 0);
+    let helpers = arguments
+        .next()
+        .map(|threads| Arc::new(ThreadPoolBuilder::new().num_threads(threads).build().expect("threads")));
 
     let mut state = 1u64;
     let mut random = move || {
@@ -42,6 +47,9 @@ fn main() {
             let query = Query::new(metric, &query).expect("a query");
             let mut search = Search::new(query, vec![(segment.clone(), &store)], Vec::new());
             search.expect(limit);
+            if let Some(pool) = &helpers {
+                search.set_helpers(pool.clone(), 0);
+            }
             for _ in 0..limit {
                 search.next(&mut || ()).expect("a row");
             }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::kernels::AXES;
 use crate::layout::attributes::Span;
 use crate::layout::fine::FineLayout;
-use crate::layout::leaf::LeafLayout;
+use crate::layout::leaf::{LeafLayout, LANES};
 use crate::layout::packed::PackedLayout;
 use crate::layout::{tids, CHUNKS_PER_PAGE, PAYLOAD};
 use crate::search::group;
@@ -285,6 +285,13 @@ impl Segment {
         self.leaf_chunk(leaf) + (layout.prefix_chunks() + block * layout.block_chunks()) as u64
     }
 
+    /// Chunks of the blocks of a leaf in which a run of its vectors lies, by ordinal in the segment.
+    pub(crate) fn chunks_of(&self, leaf: usize, vectors: &Range<u32>) -> Range<u64> {
+        let within = |ordinal: u32| (ordinal - self.starts[leaf].1) as usize;
+        let blocks = within(vectors.start) / LANES..within(vectors.end).div_ceil(LANES);
+        self.block_chunk(leaf, blocks.start)..self.block_chunk(leaf, blocks.end)
+    }
+
     /// Vectors of a leaf, by ordinal in the segment.
     pub(crate) fn leaf_vectors(&self, leaf: usize) -> Range<u32> {
         self.starts[leaf].1..self.starts[leaf + 1].1
@@ -326,6 +333,11 @@ impl Segment {
     pub(crate) fn leaf_page_range(&self, leaf: usize) -> Range<u32> {
         let (first, end) = (self.starts[leaf].0, self.starts[leaf + 1].0);
         (first / CHUNKS_PER_PAGE as u64) as u32..end.div_ceil(CHUNKS_PER_PAGE as u64) as u32
+    }
+
+    /// How many pages of the coarse stream so many vectors take, about.
+    pub(crate) fn coarse_pages(&self, vectors: usize) -> usize {
+        vectors.div_ceil(LANES) * self.layout().block_chunks() / CHUNKS_PER_PAGE
     }
 
     /// Pages on which the fine records of a leaf lie.

@@ -12,6 +12,11 @@ pub trait PageRead {
     where
         Self: 'a;
 
+    /// Pages that stay as they are while this is held.
+    type Lent<'a>
+    where
+        Self: 'a;
+
     /// The payload of a page, whose header has been checked to be of this kind and position.
     ///
     /// # Errors
@@ -31,6 +36,27 @@ pub trait PageRead {
     /// Has the processor fetch what it takes to begin with a page that is read soon, beside its payload.
     fn fetch(&self, _page: u32) {}
 
+    /// How many pages may be [lent](PageRead::lend) at once: none, unless pages stay where they are in memory.
+    fn lendable(&self) -> usize {
+        0
+    }
+
+    /// Pages for other threads to read as long as what this returns is held. Calls `each` with them in their order.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if a page is not what it should be.
+    ///
+    /// # Panics
+    /// If none can be lent.
+    fn lend(
+        &self,
+        _kind: PageKind,
+        _pages: &[u32],
+        _each: &mut dyn FnMut(&Payload),
+    ) -> Result<Self::Lent<'_>> {
+        panic!("no page can be lent");
+    }
+
     /// Lets the reading of pages begin that are wanted soon, of all that are not in memory. Returns whether there were any. Only a hint: what
     /// is asked for may be wrong, and what goes wrong shows when the page is read.
     fn prefetch(&self, _pages: Range<u32>) -> bool {
@@ -41,6 +67,10 @@ pub trait PageRead {
 impl<S: PageRead> PageRead for &S {
     type Page<'a>
         = S::Page<'a>
+    where
+        Self: 'a;
+    type Lent<'a>
+        = S::Lent<'a>
     where
         Self: 'a;
 
@@ -60,6 +90,14 @@ impl<S: PageRead> PageRead for &S {
         (**self).fetch(page);
     }
 
+    fn lendable(&self) -> usize {
+        (**self).lendable()
+    }
+
+    fn lend(&self, kind: PageKind, pages: &[u32], each: &mut dyn FnMut(&Payload)) -> Result<Self::Lent<'_>> {
+        (**self).lend(kind, pages, each)
+    }
+
     fn prefetch(&self, pages: Range<u32>) -> bool {
         (**self).prefetch(pages)
     }
@@ -73,6 +111,9 @@ pub trait PageSink {
     /// [`Error::Cancelled`] if the build is to stop.
     fn append(&mut self, kind: PageKind, payload: &Payload, used: usize) -> Result<()>;
 }
+
+/// Pages of a [`MemStore`] that are lent at once: as few as Postgres would lend, so that tests see what becomes of that.
+const MEM_LENDABLE: usize = 128;
 
 /// A segment's pages in memory.
 #[derive(Default)]
@@ -104,6 +145,7 @@ impl MemStore {
 
 impl PageRead for MemStore {
     type Page<'a> = &'a Payload;
+    type Lent<'a> = &'a MemStore;
 
     fn page(&self, kind: PageKind, sequence: u32) -> Result<&Payload> {
         match self.pages.get(sequence as usize) {
@@ -114,6 +156,17 @@ impl PageRead for MemStore {
 
     fn address(&self, page: u32) -> Option<*const u8> {
         self.pages.get(page as usize).map(|(_, payload)| payload.as_ptr())
+    }
+
+    fn lendable(&self) -> usize {
+        MEM_LENDABLE
+    }
+
+    fn lend(&self, kind: PageKind, pages: &[u32], each: &mut dyn FnMut(&Payload)) -> Result<&MemStore> {
+        for &page in pages {
+            each(self.page(kind, page)?);
+        }
+        Ok(self)
     }
 }
 

@@ -372,6 +372,10 @@ fn pages_that_cannot_be_read_are_named_once_and_the_others_looked_at() {
             = &'p Payload
         where
             Self: 'p;
+        type Lent<'a>
+            = ()
+        where
+            Self: 'a;
 
         fn page(&self, kind: PageKind, sequence: u32) -> Result<&Payload> {
             match self.1.contains(&sequence) {

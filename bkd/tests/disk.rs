@@ -25,6 +25,10 @@ impl PageRead for Disk<'_> {
         = &'a Payload
     where
         Self: 'a;
+    type Lent<'a>
+        = ()
+    where
+        Self: 'a;
 
     fn page(&self, kind: PageKind, sequence: u32) -> Result<&Payload> {
         self.pages.page(kind, sequence)

@@ -5,7 +5,7 @@
 //! - [`build`](mod@build): CREATE INDEX; [`batch`], [`write`]: values on their way into a segment; [`progress`]
 //! - [`insert`]: one row; [`chain`]: where it goes; [`seal`]: how that becomes a segment
 //! - [`merge`](mod@merge): few segments out of many; [`rebuild`]: writing segments while the index is in use
-//! - [`scan`]: ORDER BY and [`within`] a distance; [`attributes`], [`filter`], [`in_lists`]: rows that meet conditions; [`segments`]: reading what was built; [`history`], [`open_scans`]: what scans did and which there are
+//! - [`scan`]: ORDER BY and [`within`] a distance; [`attributes`], [`filter`], [`in_lists`]: rows that meet conditions; [`segments`]: reading what was built, [`helpers`]: with other threads' help; [`history`], [`open_scans`]: what scans did and which there are
 //! - [`vacuum`], [`lists`], [`space`]: removing rows, rewriting lists, pages for new contents
 //! - [`meta`]: the metapage, and why all this can go on at once
 //! - [`pgvector`]: the same access method under the names `hnsw` and `ivfflat`
@@ -22,6 +22,7 @@ mod check;
 mod cost;
 mod filter;
 mod handler;
+mod helpers;
 mod history;
 #[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]
 pub mod in_lists;

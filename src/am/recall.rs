@@ -9,7 +9,7 @@
 
 use std::time::Instant;
 
-use bkd::{decode, Query, Search, Space, Tid};
+use bkd::{decode, Query, Space, Tid};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::PgSqlErrorCode;
@@ -17,7 +17,7 @@ use pgrx::PgSqlErrorCode;
 use super::access::{self, Who};
 use super::segments::readable;
 use super::value::check_same_dims;
-use super::{meta, options};
+use super::{helpers, meta, options};
 use crate::pg::index::{Index, Lock};
 use crate::pg::interrupts::check_for_interrupts;
 use crate::pg::report::OrRaise;
@@ -195,7 +195,7 @@ fn measure(index: Index, query: &[f32], own: Option<Tid>, neighbours: usize, rec
     };
     let segments = readable(index, &meta);
     let vectors: u64 = segments.iter().map(|(segment, _)| u64::from(segment.vectors())).sum();
-    let mut search = Search::new(query, segments, Vec::new());
+    let mut search = helpers::search(query, segments, Vec::new());
     search.expect(neighbours + usize::from(own.is_some()));
     search.set_recall(recall);
     let mut found = Vec::with_capacity(neighbours);

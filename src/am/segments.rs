@@ -9,15 +9,16 @@ use std::sync::Arc;
 use bkd::layout::meta::{Meta, SegmentEntry};
 use bkd::layout::{blob, payload, PageHeader, PageKind, Payload, PAYLOAD_OFFSET};
 use bkd::{Directory, Error, PageRead, Result, Segment};
+use pgrx::pg_sys;
 
 use super::chain::read_header;
 use crate::pg::buffer::{
-    address, damage_is_found, fetch_beginning, io_concurrency, next_buffer, prefetch, RecentBuffer,
-    SharedPage,
+    address, damage_is_found, fair_share_of_buffers, fetch_beginning, io_concurrency, next_buffer, prefetch,
+    PinnedPages, RecentBuffer, SharedPage,
 };
 use crate::pg::index::{FileEnd, FileId, Index};
 use crate::pg::interrupts::check_for_interrupts;
-use crate::pg::report::OrRaise;
+use crate::pg::report::{in_recovery, OrRaise};
 
 /// Memory that a backend keeps directories in, about. The segments of the index that was used last stay in any case.
 const CACHE_BYTES: usize = 256 << 20;
@@ -78,6 +79,9 @@ struct Disk {
     found: Cell<usize>,
 }
 
+/// The most pages that are lent at once, with however many buffers.
+const MOST_LENT: usize = 256;
+
 /// After so many pages that were there, those that follow are taken to be there, too.
 const FOUND: usize = 64;
 
@@ -97,22 +101,34 @@ impl Disk {
     }
 }
 
-impl PageRead for SegmentPages {
-    type Page<'a> = SegmentPage;
+impl SegmentPages {
+    /// Whether a page is to be looked up anew in this scan.
+    #[inline]
+    fn is_refreshed(&self, sequence: u32) -> bool {
+        sequence % REFRESH == self.refresh
+    }
+
+    /// The buffer in which to look for a page first, if it was in this one, or 0.
+    #[inline]
+    fn place(&self, sequence: u32, before: pg_sys::Buffer) -> pg_sys::Buffer {
+        if self.is_refreshed(sequence) {
+            0
+        } else {
+            before
+        }
+    }
 
     #[inline]
-    fn page(&self, kind: PageKind, sequence: u32) -> Result<SegmentPage> {
+    fn read(&self, kind: PageKind, sequence: u32) -> Result<SharedPage> {
         let segment = &self.opened.segment;
         let block = segment.block(sequence);
         let recent = &self.opened.recent[sequence as usize];
         let before = recent.get();
-        let place = RecentBuffer::new(if sequence % REFRESH == self.refresh {
-            0
-        } else if before == 0 && sequence > 0 {
+        let place = RecentBuffer::new(if before == 0 && sequence > 0 && !self.is_refreshed(sequence) {
             // The first query of a connection. To look up all pages took half as long as to search.
             next_buffer(self.opened.recent[sequence as usize - 1].get())
         } else {
-            before
+            self.place(sequence, before)
         });
         let (page, was_read) = SharedPage::read_recent(self.index, block, &place);
         if was_read {
@@ -126,7 +142,44 @@ impl PageRead for SegmentPages {
         }
         // Not before: a page that is damaged is to be an error the next time, too.
         recent.set(place.get());
-        Ok(SegmentPage(page))
+        Ok(page)
+    }
+}
+
+impl PageRead for SegmentPages {
+    type Page<'a> = SegmentPage;
+    type Lent<'a> = PinnedPages;
+
+    #[inline]
+    fn page(&self, kind: PageKind, sequence: u32) -> Result<SegmentPage> {
+        self.read(kind, sequence).map(SegmentPage)
+    }
+
+    /// On a standby, pages may be recycled under a scan.
+    fn lendable(&self) -> usize {
+        if self.index.is_local() || in_recovery() {
+            return 0;
+        }
+        fair_share_of_buffers().min(MOST_LENT)
+    }
+
+    fn lend(&self, kind: PageKind, pages: &[u32], each: &mut dyn FnMut(&Payload)) -> Result<PinnedPages> {
+        // Their descriptors and headers are not in the processor's caches.
+        pages.iter().for_each(|&page| self.fetch(page));
+        let places = pages.iter().map(|&page| {
+            (self.opened.segment.block(page), self.place(page, self.opened.recent[page as usize].get()))
+        });
+        let mut pinned = PinnedPages::where_they_were(self.index, places);
+        for (at, &sequence) in pages.iter().enumerate() {
+            let is_known = |page| PageHeader::matches(page, kind, self.opened.segment.id(), sequence);
+            if !pinned.get(at).is_some_and(is_known) {
+                // SAFETY: pages of codes are written once, and recycled when no snapshot is left that could see them
+                // (`super::meta`), but for a standby, which lends none.
+                unsafe { pinned.put(at, self.read(kind, sequence)?) };
+            }
+            each(payload(pinned.get(at).expect("just read")));
+        }
+        Ok(pinned)
     }
 
     #[inline]

@@ -6,6 +6,7 @@
 //! all buffers misses the processor's caches several times, and was a quarter of a scan's time.
 
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::ptr::NonNull;
 
@@ -39,6 +40,7 @@ mod unguarded {
             buffer: pg_sys::Buffer,
         ) -> bool;
         pub fn LockBuffer(buffer: pg_sys::Buffer, mode: c_int);
+        pub fn ReleaseBuffer(buffer: pg_sys::Buffer);
         pub fn UnlockReleaseBuffer(buffer: pg_sys::Buffer);
         pub fn PrefetchBuffer(
             relation: pg_sys::Relation,
@@ -49,6 +51,9 @@ mod unguarded {
 }
 
 const _: () = assert!(PAGE_SIZE == pg_sys::BLCKSZ as usize);
+
+/// Processes that use buffers beside the backends, a few more than any version has.
+const AUXILIARY_PROCESSES: i32 = 8;
 
 /// The bytes of a page.
 pub type Page = [u8; PAGE_SIZE];
@@ -273,6 +278,86 @@ impl Deref for SharedPage {
     fn deref(&self) -> &Page {
         self.0.page()
     }
+}
+
+/// Pages that stay in their buffers while this lives, and that nobody changes. They are not locked, for Postgres allows no more than 200 locks;
+/// and what they have in common shares one guard, so that a page takes half the time of a [`SharedPage`].
+#[must_use]
+pub struct PinnedPages {
+    /// 0 for one that is not there.
+    buffers: Vec<pg_sys::Buffer>,
+}
+
+impl PinnedPages {
+    /// Those of some blocks that are still in the buffers where they were.
+    pub fn where_they_were(
+        index: Index,
+        places: impl ExactSizeIterator<Item = (u32, pg_sys::Buffer)>,
+    ) -> Self {
+        let file = index.file_locator();
+        let mut buffers = Vec::with_capacity(places.len());
+        let mut found = 0;
+        // SAFETY: the call checks that the buffer holds the page before it pins it. The closure holds nothing that a longjmp could leave
+        // undone: pins belong to the transaction that an error aborts, there is room for all numbers, and numbers need no destructor.
+        unsafe {
+            pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                for (block, buffer) in places {
+                    let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
+                    let is_there = buffer > 0 && unguarded::ReadRecentBuffer(file, fork, block, buffer);
+                    found += usize::from(is_there);
+                    buffers.push(if is_there { buffer } else { 0 });
+                }
+            });
+        }
+        (0..found).for_each(|_| index.count_hit());
+        PinnedPages { buffers }
+    }
+
+    /// One of them, if it is there.
+    #[inline]
+    pub fn get(&self, at: usize) -> Option<&Page> {
+        // SAFETY: pinned for as long as `self` lives.
+        (self.buffers[at] > 0).then(|| unsafe { &*pg_sys::BufferGetPage(self.buffers[at]).cast::<Page>() })
+    }
+
+    /// Takes over one that was locked, in place of what was there.
+    ///
+    /// # Safety
+    /// Nobody changes the page for as long as `self` lives.
+    pub unsafe fn put(&mut self, at: usize, page: SharedPage) {
+        let Locked { buffer, .. } = *ManuallyDrop::new(page.0);
+        let before = std::mem::replace(&mut self.buffers[at], buffer);
+        // SAFETY: `page` held the lock, `self` the pin of the other one; the closure holds nothing that needs undoing.
+        unsafe {
+            pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                unguarded::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK as i32);
+                if before > 0 {
+                    unguarded::ReleaseBuffer(before);
+                }
+            });
+        }
+    }
+}
+
+impl Drop for PinnedPages {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let pinned = self.buffers.iter().filter(|buffer| **buffer > 0);
+            // SAFETY: `self` owns a pin of each; the closure holds nothing that needs undoing.
+            unsafe {
+                pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                    pinned.for_each(|buffer| unguarded::ReleaseBuffer(*buffer))
+                });
+            }
+        }
+    }
+}
+
+/// How many pages a backend may have pinned at once and leave the others as many (`LimitAdditionalPins` of later versions).
+pub fn fair_share_of_buffers() -> usize {
+    // SAFETY: constant while the server runs.
+    let (buffers, backends) = unsafe { (pg_sys::NBuffers, pg_sys::MaxBackends) };
+    (buffers / (backends + AUXILIARY_PROCESSES).max(1)).max(0) as usize
 }
 
 /// A page that nobody else reads or changes while this lives. Changes go through [`super::wal`].

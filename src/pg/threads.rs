@@ -2,10 +2,11 @@
 //!
 //! Postgres knows nothing of threads. Three rules keep it safe: worker threads see plain memory only and never call
 //! Postgres; every signal is blocked on them, so that handlers run on the main thread; their work is done before the
-//! call that made them returns.
+//! call that asked for it returns. Those of a build end then, too. Those that help scans sleep until the next one, for a scan of
+//! a few milliseconds is too short to start them.
 
 use std::sync::mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, ScopedJoinHandle, ThreadId};
 use std::time::Duration;
 
@@ -27,6 +28,34 @@ const BACKLOG: usize = 4;
 /// Bytes from which on a block is large.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const LARGE_BLOCK: i32 = 1 << 20;
+
+/// Threads that help the scans of this backend, and how many they are.
+static SCAN_POOL: Mutex<Option<Arc<ThreadPool>>> = Mutex::new(None);
+
+/// Threads for scans beside the backend's own, as many as a parallel query may have workers; `None` if there are to be none, or they cannot
+/// be started. A parallel worker has none: the query has its share already.
+pub fn scan_pool() -> Option<Arc<ThreadPool>> {
+    // SAFETY: settings, and what this process is.
+    let (per_gather, in_all, worker) = unsafe {
+        (pg_sys::max_parallel_workers_per_gather, pg_sys::max_parallel_workers, pg_sys::ParallelWorkerNumber)
+    };
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+    let threads = (per_gather.min(in_all).max(0) as usize).min(cores - 1);
+    if threads == 0 || worker >= 0 {
+        return None;
+    }
+    let mut pool = SCAN_POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    if pool.as_ref().is_none_or(|pool| pool.current_num_threads() != threads) {
+        // The threads of the old one, if any, end.
+        *pool = with_signals_blocked(|| {
+            let name = |number| format!("kdtree scan {number}");
+            ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build()
+        })
+        .ok()
+        .map(Arc::new);
+    }
+    pool.clone()
+}
 
 /// How many threads a maintenance command may use.
 pub fn maintenance_threads() -> usize {
@@ -145,24 +174,29 @@ impl Drop for ReleaseFreedMemory {
     }
 }
 
-/// Starts a thread with all signals blocked. Threads that it starts inherit the mask.
+/// Starts a thread with all signals blocked. So are those that it starts.
 fn spawn_without_signals<'scope, T: Send + 'scope>(
     scope: &'scope thread::Scope<'scope, '_>,
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> ScopedJoinHandle<'scope, T> {
+    let start = || thread::Builder::new().name("kdtree build".into()).spawn_scoped(scope, work);
+    match with_signals_blocked(start) {
+        Ok(handle) => handle,
+        Err(error) => raise_start(&error),
+    }
+}
+
+/// Calls `start`, which starts threads: they inherit the mask. It must not call Postgres.
+fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
     // SAFETY: plain libc calls on initialised signal sets; the mask is restored before anything else happens.
-    let spawned = unsafe {
+    unsafe {
         let mut all = std::mem::zeroed::<libc::sigset_t>();
         let mut before = std::mem::zeroed::<libc::sigset_t>();
         libc::sigfillset(&mut all);
         libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
-        let spawned = thread::Builder::new().name("kdtree build".into()).spawn_scoped(scope, work);
+        let started = start();
         libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
-        spawned
-    };
-    match spawned {
-        Ok(handle) => handle,
-        Err(error) => raise_start(&error),
+        started
     }
 }
 

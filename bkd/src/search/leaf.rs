@@ -47,6 +47,11 @@ impl LeafScan {
         }
     }
 
+    /// Space for the same query, to be used beside this one.
+    pub(super) fn another(&self) -> Self {
+        LeafScan { likely: self.likely, ..LeafScan::new(&self.query) }
+    }
+
     /// From now on, coarse codes rule out what is very likely too far away, also if it is not certain.
     pub(super) fn trust_likely_bounds(&mut self) {
         self.likely = true;
@@ -68,12 +73,27 @@ impl LeafScan {
         Scale::new(&self.query, segment.directory().max_norm).raw(tau)
     }
 
-    /// Scans the wanted vectors of the leaf of `waiting`, which takes those whose fine records are not at hand. `offer` takes the keys and ordinals of vectors that may matter and returns the new tau.
-    /// Returns how many there were, and of how many coarse codes were compared.
+    /// Reads the grid of a leaf and sets the query against it, for [`LeafScan::scan`] and [`LeafScan::compare`].
+    pub(super) fn open<S: PageRead>(
+        &mut self,
+        segment: &Segment,
+        stream: &mut Stream<'_, S>,
+        leaf: u32,
+    ) -> Result<View> {
+        let leaf = leaf as usize;
+        let (mut coarse, _) = stream.split();
+        self.view(segment, &mut coarse, segment.leaf_chunk(leaf), segment.leaf_vectors(leaf).len())
+    }
+
+    /// Scans the wanted vectors of the leaf of `waiting`, which takes those whose fine records are not at hand; the leaf was
+    /// [opened](LeafScan::open) last. `offer` takes the keys and ordinals of vectors that may matter, which are tau at the most, and returns
+    /// the new tau. Returns how many there were, and of how many coarse codes were compared.
+    #[allow(clippy::too_many_arguments)]
     pub(super) fn scan<S: PageRead>(
         &mut self,
         segment: &Segment,
         stream: &mut Stream<'_, S>,
+        view: &mut View,
         wanted: Wanted<'_>,
         waiting: &mut Waiting,
         mut tau: f32,
@@ -85,7 +105,6 @@ impl LeafScan {
         let layout = segment.layout();
         let leaf = waiting.leaf as usize;
         let vectors = segment.leaf_vectors(leaf);
-        let mut view = self.view(segment, &mut coarse, segment.leaf_chunk(leaf), vectors.len())?;
 
         let block_chunks = layout.block_chunks();
         let mut survivors = [0 as Survivors; CHUNKS_PER_PAGE / 2];
@@ -157,8 +176,8 @@ impl LeafScan {
                         {
                             continue;
                         }
-                        let key = self.key(&mut fine, &view, ordinal, &self.high)?;
-                        if key < tau {
+                        let key = self.key(&mut fine, view, ordinal, &self.high)?;
+                        if key <= tau {
                             tau = offer(key, ordinal);
                         }
                     }
@@ -172,22 +191,20 @@ impl LeafScan {
         Ok(scanned)
     }
 
-    /// Compares the vectors of a leaf whose fine records were waited for.
+    /// Compares the vectors of a leaf, [opened](LeafScan::open) last, whose fine records were waited for.
     pub(super) fn compare<S: PageRead>(
-        &mut self,
-        segment: &Segment,
+        &self,
         stream: &mut Stream<'_, S>,
+        view: &View,
         waiting: &Waiting,
         mut tau: f32,
         mut offer: impl FnMut(f32, u32) -> f32,
     ) -> Result<()> {
-        let (mut coarse, mut fine) = stream.split();
-        let leaf = waiting.leaf as usize;
-        let view =
-            self.view(segment, &mut coarse, segment.leaf_chunk(leaf), segment.leaf_vectors(leaf).len())?;
+        let (_, mut fine) = stream.split();
+        waiting.vectors(self.high.len()).for_each(|(ordinal, _)| fine.fetch(ordinal));
         for (ordinal, high) in waiting.vectors(self.high.len()) {
-            let key = self.key(&mut fine, &view, ordinal, high)?;
-            if key < tau {
+            let key = self.key(&mut fine, view, ordinal, high)?;
+            if key <= tau {
                 tau = offer(key, ordinal);
             }
         }

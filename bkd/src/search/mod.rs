@@ -13,6 +13,7 @@
 mod candidates;
 mod cells;
 mod everything;
+mod helpers;
 mod leaf;
 mod leaves;
 mod mask;
@@ -26,10 +27,13 @@ mod within;
 use std::ops::Range;
 use std::sync::Arc;
 
+use rayon::ThreadPool;
+
 pub(crate) use candidates::{Candidate, Candidates, DELTA};
 pub(crate) use cells::{cell_scores, place};
 use cells::{Budget, Cells, RankedCell};
 pub use everything::Everything;
+use helpers::{Found, Helpers, PART};
 pub(crate) use leaf::read_header;
 use leaf::{LeafScan, Wanted};
 pub(crate) use leaves::group;
@@ -38,12 +42,14 @@ pub(crate) use mask::{may_match, Mask, Met};
 use rank::RankedLeaf;
 pub(crate) use rank::{invisible, projection_error, vanished, ORTHONORMALITY};
 pub(crate) use stream::{Coarse, Fine, Stream};
+use view::View;
 use waiting::{Queue, Waiting};
 pub(crate) use within::push_rows;
 pub use within::Within;
 
 use crate::build::CELL;
-use crate::layout::{tids, PageKind};
+use crate::layout::leaf::LANES;
+use crate::layout::{tids, PageKind, CHUNKS_PER_PAGE};
 use crate::{Filter, PageRead, Query, Result, Segment, Space, Tid};
 
 /// A row and a lower bound of the value that the SQL operator returns for it.
@@ -154,6 +160,8 @@ pub struct Search<S> {
     /// Rows that were pending so far.
     handed_over: usize,
     exhausted: bool,
+    /// Threads that may help in passes over so many pages.
+    helpers: Option<(Arc<ThreadPool>, usize)>,
     scan: LeafScan,
     stats: ScanStats,
 }
@@ -185,8 +193,15 @@ impl<S: PageRead> Search<S> {
             capacity: FIRST_CAPACITY,
             handed_over: 0,
             exhausted: false,
+            helpers: None,
             stats,
         }
+    }
+
+    /// Lets the threads of a pool help in passes over so many pages of coarse codes or more. They see the pages that stores
+    /// [lend](PageRead::lend), and nothing else of the caller's.
+    pub fn set_helpers(&mut self, pool: Arc<ThreadPool>, pages: usize) {
+        self.helpers = Some((pool, pages));
     }
 
     /// How many rows the caller is likely to want: a hint for the size of the first pass.
@@ -390,6 +405,11 @@ impl<S: PageRead> Search<S> {
         self.leaves.rank_within(&self.segments, &reach);
         let within = |leaf: &&RankedLeaf| leaf.matches && leaf.bound <= reach[leaf.source as usize];
         let near: Vec<RankedLeaf> = self.leaves.ranked().iter().filter(within).copied().collect();
+        let pages = near.iter().map(|leaf| {
+            let segment = &self.segments[leaf.source as usize].0;
+            segment.coarse_pages(segment.leaf_vectors(leaf.leaf as usize).len())
+        });
+        visit.have_helped(self.helpers.as_ref(), pages.sum());
         let vectors: u64 = self.segments.iter().map(|(segment, _)| u64::from(segment.vectors())).sum();
         let average = (vectors as f64 / self.stats.leaves as f64 * self.selectivity) as usize;
         let best = best_first(&self.segments).max(2 * self.capacity / average.max(1));
@@ -416,7 +436,7 @@ impl<S: PageRead> Search<S> {
             }
             runs.clear();
         }
-        visit.finish(&mut self.scan, candidates)
+        visit.finish(&mut self.scan, candidates, &mut self.stats)
     }
 
     /// As many of the cells nearest to the query as fill the candidates with near ones, and their leaves: none if that would be most of all, or
@@ -453,6 +473,11 @@ impl<S: PageRead> Search<S> {
             leaves += segment.leaves();
         }
         let mut visit = Visit::new(&self.segments, &self.seen, self.floor(), &self.filter, &mut self.mask);
+        let pages = rest.iter().map(|cell| {
+            let segment = &self.segments[cell.source as usize].0;
+            segment.coarse_pages(segment.cell(cell.cell).1.len())
+        });
+        visit.have_helped(self.helpers.as_ref(), pages.sum());
         let leaf_of = |cell: &RankedCell| self.segments[cell.source as usize].0.cell(cell.cell).0;
         let groups =
             first.chunks(1).chain(rest.chunk_by(|a, b| (a.source, leaf_of(a)) == (b.source, leaf_of(b))));
@@ -486,7 +511,7 @@ impl<S: PageRead> Search<S> {
                 }
             }
         }
-        visit.finish(&mut self.scan, candidates)
+        visit.finish(&mut self.scan, candidates, &mut self.stats)
     }
 
     /// The key below which unseen rows are latecomers.
@@ -552,6 +577,7 @@ struct Visit<'a, S: PageRead> {
     seen: &'a [Vec<u64>],
     stream: Option<(u32, Stream<'a, S>)>,
     waiting: Queue,
+    helpers: Option<Helpers<'a, S>>,
     visited: usize,
     /// Which leaf of which source is probably visited after the next.
     following: Option<(u32, u32)>,
@@ -575,6 +601,7 @@ impl<'a, S: PageRead> Visit<'a, S> {
             seen,
             stream: None,
             waiting: Queue::default(),
+            helpers: None,
             visited: 0,
             following: None,
             floor,
@@ -584,12 +611,19 @@ impl<'a, S: PageRead> Visit<'a, S> {
         }
     }
 
+    /// Lets other threads help with what follows, if there are any and it is enough pages.
+    fn have_helped(&mut self, helpers: Option<&'a (Arc<ThreadPool>, usize)>, pages: usize) {
+        if let Some((pool, _)) = helpers.filter(|(_, least)| pages >= *least) {
+            self.helpers = Some(Helpers::new(pool));
+        }
+    }
+
     /// Says which leaf of which source is probably visited after the next, so that it is on its way by then.
     fn expect(&mut self, leaf: Option<(u32, u32)>) {
         self.following = leaf;
     }
 
-    /// Visits runs of the vectors of a leaf.
+    /// Visits runs of the vectors of a leaf, or has them visited.
     fn runs(
         &mut self,
         leaf: RankedLeaf,
@@ -600,6 +634,7 @@ impl<'a, S: PageRead> Visit<'a, S> {
         check: &mut dyn FnMut(),
     ) -> Result<()> {
         if self.visited.is_multiple_of(CHECK_EVERY) {
+            self.wait_for_helpers(candidates, stats)?;
             self.stream = None;
             check();
         }
@@ -608,16 +643,39 @@ impl<'a, S: PageRead> Visit<'a, S> {
         let masks = match self.mask.find(self.filter, segment, store, leaf.leaf as usize)? {
             Met::None => return Ok(()),
             Met::All => None,
-            Met::These(masks) => Some(masks),
+            Met::These(masks) => Some(masks.to_vec()),
         };
         stats.leaves_visited += 1;
+        if self.helpers.is_none() {
+            return self.scan(leaf, Wanted { runs, masks: masks.as_deref() }, scan, candidates, stats);
+        }
+        let part = (PART * CHUNKS_PER_PAGE / segment.layout().block_chunks() * LANES) as u32;
+        runs::cut(runs, segment.leaf_vectors(leaf.leaf as usize).start, part, |runs| {
+            self.take_from_helpers(candidates, stats)?;
+            let wanted = Wanted { runs, masks: masks.as_deref() };
+            if self.lend(leaf, wanted, scan, candidates.tau())? {
+                return Ok(());
+            }
+            self.scan(leaf, wanted, scan, candidates, stats)
+        })
+    }
+
+    fn scan(
+        &mut self,
+        leaf: RankedLeaf,
+        wanted: Wanted<'_>,
+        scan: &mut LeafScan,
+        candidates: &mut Candidates,
+        stats: &mut ScanStats,
+    ) -> Result<()> {
+        let (segment, store) = &self.segments[leaf.source as usize];
         let mut waiting = Waiting::new(leaf.source, leaf.leaf);
         let stream = stream_of(&mut self.stream, leaf.source, segment, store);
         stream.expect(self.following.filter(|(source, _)| *source == leaf.source).map(|(_, leaf)| leaf));
-        let wanted = Wanted { runs, masks };
+        let mut view = scan.open(segment, stream, leaf.leaf)?;
         let tau = candidates.tau();
         let offer = offer(self.seen, self.floor, &mut self.latecomers, leaf.source, candidates);
-        let scanned = scan.scan(segment, stream, wanted, &mut waiting, tau, offer)?;
+        let scanned = scan.scan(segment, stream, &mut view, wanted, &mut waiting, tau, offer)?;
         stats.coarse += scanned.coarse;
         stats.fine += scanned.fine;
         self.waiting.push(waiting);
@@ -629,15 +687,73 @@ impl<'a, S: PageRead> Visit<'a, S> {
         while let Some(waiting) = self.waiting.pop_beyond(pages) {
             let (segment, store) = &self.segments[waiting.source as usize];
             let stream = stream_of(&mut self.stream, waiting.source, segment, store);
-            let tau = candidates.tau();
-            let offer = offer(self.seen, self.floor, &mut self.latecomers, waiting.source, candidates);
-            scan.compare(segment, stream, &waiting, tau, offer)?;
+            let view = scan.open(segment, stream, waiting.leaf)?;
+            self.compare(scan, &view, &waiting, candidates)?;
+        }
+        Ok(())
+    }
+
+    /// Compares vectors of the leaf that was viewed last.
+    fn compare(
+        &mut self,
+        scan: &LeafScan,
+        view: &View,
+        waiting: &Waiting,
+        candidates: &mut Candidates,
+    ) -> Result<()> {
+        let (segment, store) = &self.segments[waiting.source as usize];
+        let stream = stream_of(&mut self.stream, waiting.source, segment, store);
+        let tau = candidates.tau();
+        let offer = offer(self.seen, self.floor, &mut self.latecomers, waiting.source, candidates);
+        scan.compare(stream, view, waiting, tau, offer)
+    }
+
+    /// Has another thread scan the wanted vectors of a leaf, if one has time. Not before there is a tau, nor where pages come from a disk.
+    fn lend(&mut self, leaf: RankedLeaf, wanted: Wanted<'_>, scan: &LeafScan, tau: f32) -> Result<bool> {
+        let (segment, store) = &self.segments[leaf.source as usize];
+        match &mut self.helpers {
+            Some(helpers) if tau < f32::INFINITY && store.concurrency() == 0 => {
+                helpers.lend(segment, store, wanted, Waiting::new(leaf.source, leaf.leaf), scan, tau)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Compares what other threads have left over so far.
+    fn take_from_helpers(&mut self, candidates: &mut Candidates, stats: &mut ScanStats) -> Result<()> {
+        while let Some(found) = self.helpers.as_mut().map_or(Ok(None), Helpers::found)? {
+            self.take(found, candidates, stats)?;
+        }
+        Ok(())
+    }
+
+    /// The same of all that they were lent.
+    fn wait_for_helpers(&mut self, candidates: &mut Candidates, stats: &mut ScanStats) -> Result<()> {
+        while let Some(found) = self.helpers.as_mut().map_or(Ok(None), Helpers::wait)? {
+            self.take(found, candidates, stats)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, found: Found, candidates: &mut Candidates, stats: &mut ScanStats) -> Result<()> {
+        let Found { waiting, scanned, view, scan } = found;
+        stats.coarse += scanned.coarse;
+        stats.fine += scanned.fine;
+        self.compare(&scan, &view, &waiting, candidates)?;
+        if let Some(helpers) = &mut self.helpers {
+            helpers.give_back(scan);
         }
         Ok(())
     }
 
     /// Waits for all. Returns whether there were latecomers.
-    fn finish(mut self, scan: &mut LeafScan, candidates: &mut Candidates) -> Result<bool> {
+    fn finish(
+        mut self,
+        scan: &mut LeafScan,
+        candidates: &mut Candidates,
+        stats: &mut ScanStats,
+    ) -> Result<bool> {
+        self.wait_for_helpers(candidates, stats)?;
         self.settle(0, scan, candidates)?;
         Ok(self.latecomers)
     }

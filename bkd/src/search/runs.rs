@@ -20,6 +20,36 @@ pub(super) fn remove(runs: &mut Vec<Range<u32>>, vectors: &Range<u32>) {
     *runs = std::mem::take(runs).into_iter().flat_map(rest).collect();
 }
 
+/// Cuts runs into parts of no more than so many vectors, at multiples of that from `first` on, and calls `each` with those of every part.
+pub(super) fn cut<E>(
+    runs: &[Range<u32>],
+    first: u32,
+    size: u32,
+    mut each: impl FnMut(&[Range<u32>]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut part: Vec<Range<u32>> = Vec::new();
+    let mut end = 0;
+    for run in runs {
+        let mut start = run.start;
+        while start < run.end {
+            if start >= end {
+                if !part.is_empty() {
+                    each(&part)?;
+                    part.clear();
+                }
+                end = (first + (start - first) / size * size).saturating_add(size);
+            }
+            let stop = run.end.min(end);
+            part.push(start..stop);
+            start = stop;
+        }
+    }
+    if part.is_empty() {
+        return Ok(());
+    }
+    each(&part)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +70,19 @@ mod tests {
             remove(&mut runs, &vectors);
             assert_eq!(runs, left);
         }
+    }
+    #[test]
+    fn runs_are_cut() {
+        let mut parts = Vec::new();
+        let each = |part: &[Range<u32>]| -> Result<(), ()> {
+            parts.push(part.to_vec());
+            Ok(())
+        };
+        cut(&[103..105, 109..131, 155..156], 100, 10, each).unwrap();
+        assert_eq!(
+            parts,
+            [vec![103..105, 109..110], vec![110..120], vec![120..130], vec![130..131], vec![155..156]]
+        );
+        cut(&[], 100, 10, |_| Err("called")).unwrap();
     }
 }

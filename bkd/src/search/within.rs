@@ -118,21 +118,25 @@ impl<S: PageRead> Within<S> {
         };
         let mut found = Vec::new();
         let mut stream = Stream::new(segment, store);
-        let mut offer = |_, ordinal| {
-            found.push(ordinal);
+        let mut offer = |key, ordinal| {
+            if key < self.end {
+                found.push(ordinal);
+            }
             self.end
         };
         let mut waiting = Waiting::new(leaf.source, leaf.leaf);
+        let mut view = self.scan.open(segment, &mut stream, leaf.leaf)?;
         let scanned = self.scan.scan(
             segment,
             &mut stream,
+            &mut view,
             Wanted { runs: &self.runs, masks },
             &mut waiting,
             self.end,
             &mut offer,
         )?;
         if !waiting.is_empty() {
-            self.scan.compare(segment, &mut stream, &waiting, self.end, &mut offer)?;
+            self.scan.compare(&mut stream, &view, &waiting, self.end, &mut offer)?;
             found.sort_unstable();
         }
         self.stats.coarse += scanned.coarse;

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use bkd::layout::meta::Meta;
 use bkd::{
-    Body, Everything, Filter, PackedQuery, PackedSearch, PackedWithin, Placement, Query, ScanStats, Search,
-    Tid, Within,
+    Body, Everything, Filter, PackedQuery, PackedSearch, PackedWithin, Placement, Query, ScanStats, Tid,
+    Within,
 };
 
 use super::keys::{Conditions, Point, Target};
@@ -13,7 +13,7 @@ use super::rows::{ListRows, Order, Rows, Step};
 use crate::am::chain::scan_delta;
 use crate::am::segments::readable;
 use crate::am::value::check_same_dims;
-use crate::am::{history, meta, options};
+use crate::am::{helpers, history, meta, options};
 use crate::pg::index::Index;
 use crate::pg::report::OrRaise;
 
@@ -96,7 +96,7 @@ fn ranked(
             let query = Query::new(meta.space.dense_metric(), vector)?;
             let exact = query.exact();
             let delta = delta_keys(index, meta, filter, |body| exact.key(body.dense()));
-            let mut search = Search::new(query, readable(index, meta), delta);
+            let mut search = helpers::search(query, readable(index, meta), delta);
             search.set_filter(filter.clone());
             if let Some(rows) = expected {
                 search.expect(rows);

@@ -1,0 +1,238 @@
+//! Other threads that scan leaves while the caller's does.
+//!
+//! Only the caller's thread reads pages, for that may be a call to Postgres. It lends those of a leaf to a thread of the pool, which
+//! compares the coarse codes, and has the vectors that these cannot rule out back, to compare their fine codes itself: of thousands,
+//! a few. Meanwhile it scans leaves of its own. So tau is a few leaves behind, and a few vectors more reach the fine plane than
+//! otherwise; but as candidates are kept by key and place, in whatever order they come, the answer is the same.
+//!
+//! A scan of a leaf takes some microseconds, and to wake a thread takes longer. So this is for passes that visit many pages.
+
+use std::ops::Range;
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
+use std::ptr::NonNull;
+use std::sync::mpsc::{channel, Receiver, Sender};
+use std::sync::Arc;
+use std::thread;
+
+use rayon::ThreadPool;
+
+use super::leaf::{LeafScan, Scanned, Wanted};
+use super::stream::Stream;
+use super::view::View;
+use super::waiting::Waiting;
+use crate::kernels::Survivors;
+use crate::layout::{PageKind, Payload, CHUNKS_PER_PAGE};
+use crate::{Error, PageRead, Result, Segment};
+
+/// Leaves that are lent for each thread: one that it scans, and what is there when it is done, until the caller has scanned one, too.
+const LENT: usize = 3;
+
+/// Pages of a part of a leaf that is lent as a whole, if runs are [cut](super::runs::cut) before.
+pub(super) const PART: usize = 64;
+
+/// Threads at work on pages of `S`.
+pub(super) struct Helpers<'a, S: PageRead + 'a> {
+    pool: &'a ThreadPool,
+    /// What is being scanned: the number of the task, and its pages, which stay where they are until it is back.
+    lent: Vec<(u64, usize, S::Lent<'a>)>,
+    /// How many pages these are.
+    pages: usize,
+    /// Number of the next task.
+    next: u64,
+    results: (Sender<Finished>, Receiver<Finished>),
+    /// Scratch space that no task uses.
+    idle: Vec<Box<LeafScan>>,
+}
+
+/// What a thread found.
+pub(super) struct Found {
+    /// Vectors of a leaf that coarse codes could not rule out.
+    pub waiting: Waiting,
+    pub scanned: Scanned,
+    /// By these they can be compared.
+    pub view: View,
+    pub scan: Box<LeafScan>,
+}
+
+struct Finished {
+    task: u64,
+    found: thread::Result<Result<Found>>,
+}
+
+impl<'a, S: PageRead> Helpers<'a, S> {
+    pub(super) fn new(pool: &'a ThreadPool) -> Self {
+        Helpers { pool, lent: Vec::new(), pages: 0, next: 0, results: channel(), idle: Vec::new() }
+    }
+
+    /// Has another thread scan the wanted vectors of a leaf, if one is about to be free and no more pages are lent than the store allows.
+    /// Returns whether that is so. There must be a tau.
+    pub(super) fn lend(
+        &mut self,
+        segment: &'a Arc<Segment>,
+        store: &'a S,
+        wanted: Wanted<'_>,
+        waiting: Waiting,
+        scan: &LeafScan,
+        tau: f32,
+    ) -> Result<bool> {
+        if self.lent.len() >= LENT * self.pool.current_num_threads() {
+            return Ok(false);
+        }
+        let leaf = waiting.leaf as usize;
+        let mut pages = LentPages::of(segment, leaf);
+        let needed = pages.needed(segment, leaf, wanted.runs);
+        if self.pages + needed.len() > store.lendable() {
+            return Ok(false);
+        }
+        let mut at = needed.iter();
+        let lent = store.lend(PageKind::Leaf, &needed, &mut |page| {
+            pages.put(*at.next().expect("one for each"), page);
+        })?;
+        let task = Task {
+            segment: segment.clone(),
+            pages,
+            runs: wanted.runs.to_vec(),
+            masks: wanted.masks.map(<[Survivors]>::to_vec),
+            waiting,
+            tau,
+            scan: self.idle.pop().unwrap_or_else(|| Box::new(scan.another())),
+        };
+        self.pages += needed.len();
+        self.lent.push((self.next, needed.len(), lent));
+        let (number, results) = (self.next, self.results.0.clone());
+        self.next += 1;
+        self.pool.spawn(move || {
+            let found = catch_unwind(AssertUnwindSafe(|| task.run()));
+            // There is nobody to tell but the one who waits for it.
+            let _ = results.send(Finished { task: number, found });
+        });
+        Ok(true)
+    }
+
+    /// What a thread has found since, if one is done.
+    pub(super) fn found(&mut self) -> Result<Option<Found>> {
+        if self.lent.is_empty() {
+            return Ok(None);
+        }
+        let Ok(finished) = self.results.1.try_recv() else { return Ok(None) };
+        self.take_back(finished).map(Some)
+    }
+
+    /// The same, waiting for one. `None` if nothing is lent.
+    pub(super) fn wait(&mut self) -> Result<Option<Found>> {
+        if self.lent.is_empty() {
+            return Ok(None);
+        }
+        let finished = self.results.1.recv().expect("we hold a sender ourselves");
+        self.take_back(finished).map(Some)
+    }
+
+    /// Scratch space that is not needed any more.
+    pub(super) fn give_back(&mut self, scan: Box<LeafScan>) {
+        self.idle.push(scan);
+    }
+
+    fn take_back(&mut self, finished: Finished) -> Result<Found> {
+        self.release(finished.task);
+        finished.found.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    fn release(&mut self, task: u64) {
+        let at = self.lent.iter().position(|(lent, ..)| *lent == task).expect("each task ends once");
+        self.pages -= self.lent.swap_remove(at).1;
+    }
+}
+
+impl<S: PageRead> Drop for Helpers<'_, S> {
+    /// Waits until nobody reads a page any more. Only then they are let go of.
+    fn drop(&mut self) {
+        while !self.lent.is_empty() {
+            let finished = self.results.1.recv().expect("we hold a sender ourselves");
+            self.release(finished.task);
+        }
+    }
+}
+
+/// A scan of some vectors of a leaf.
+struct Task {
+    segment: Arc<Segment>,
+    pages: LentPages,
+    runs: Vec<Range<u32>>,
+    masks: Option<Vec<Survivors>>,
+    waiting: Waiting,
+    tau: f32,
+    scan: Box<LeafScan>,
+}
+
+impl Task {
+    fn run(self) -> Result<Found> {
+        let Task { segment, pages, runs, masks, mut waiting, tau, mut scan } = self;
+        let mut stream = Stream::new(&segment, &pages);
+        let mut view = scan.open(&segment, &mut stream, waiting.leaf)?;
+        let wanted = Wanted { runs: &runs, masks: masks.as_deref() };
+        let none = |_, _| unreachable!("all fine records are waited for");
+        let scanned = scan.scan(&segment, &mut stream, &mut view, wanted, &mut waiting, tau, none)?;
+        Ok(Found { waiting, scanned, view, scan })
+    }
+}
+
+/// Coarse pages of a leaf that were lent. Fine records have to be waited for.
+struct LentPages {
+    /// The leaf's first page.
+    first: u32,
+    pages: Vec<Option<NonNull<Payload>>>,
+}
+
+// SAFETY: whoever lends pages holds them until the task that has this ends (`Helpers`), and nobody changes a page meanwhile.
+unsafe impl Send for LentPages {}
+
+impl LentPages {
+    /// Those of a leaf, none of which was lent yet.
+    fn of(segment: &Segment, leaf: usize) -> Self {
+        let range = segment.leaf_page_range(leaf);
+        LentPages { first: range.start, pages: vec![None; range.len()] }
+    }
+
+    /// Which of them it takes for the grid and for runs of the leaf's vectors.
+    fn needed(&self, segment: &Segment, leaf: usize, runs: &[Range<u32>]) -> Vec<u32> {
+        let mut needed = Vec::with_capacity(self.pages.len());
+        let grid = segment.leaf_chunk(leaf)..segment.block_chunk(leaf, 0);
+        for chunks in std::iter::once(grid).chain(runs.iter().map(|run| segment.chunks_of(leaf, run))) {
+            let page = |chunk: u64| (chunk / CHUNKS_PER_PAGE as u64) as u32;
+            let first = needed.last().map_or(0, |last| last + 1).max(page(chunks.start));
+            needed.extend(first..=page(chunks.end - 1));
+        }
+        needed
+    }
+
+    fn put(&mut self, sequence: u32, page: &Payload) {
+        self.pages[(sequence - self.first) as usize] = Some(NonNull::from(page));
+    }
+}
+
+impl PageRead for LentPages {
+    type Page<'a> = &'a Payload;
+    type Lent<'a> = ();
+
+    fn page(&self, kind: PageKind, sequence: u32) -> Result<&Payload> {
+        let at = sequence.checked_sub(self.first).map(|at| at as usize);
+        match at.and_then(|at| *self.pages.get(at)?) {
+            // SAFETY: as for `Send`.
+            Some(page) if kind == PageKind::Leaf => Ok(unsafe { page.as_ref() }),
+            _ => Err(Error::corrupt(format!("{kind:?} page {sequence} was not lent"))),
+        }
+    }
+
+    fn concurrency(&self) -> usize {
+        1
+    }
+
+    fn address(&self, page: u32) -> Option<*const u8> {
+        let at = page.checked_sub(self.first)? as usize;
+        self.pages.get(at)?.map(|page| page.as_ptr().cast_const().cast())
+    }
+
+    fn prefetch(&self, _pages: Range<u32>) -> bool {
+        true
+    }
+}
