@@ -3,7 +3,7 @@
 //! Only the caller's thread reads pages, for that may be a call to Postgres. It lends those of a leaf to a thread of the pool, which
 //! compares the coarse codes, and has the vectors that these cannot rule out back, to compare their fine codes itself: of thousands,
 //! a few. Meanwhile it scans leaves of its own. So tau is a few leaves behind, and a few vectors more reach the fine plane than
-//! otherwise; but as candidates are kept by key and place, in whatever order they come, the answer is the same.
+//! otherwise. An exact answer does not depend on that, but for the order of rows at the same distance.
 //!
 //! A scan of a leaf takes some microseconds, and to wake a thread takes longer. So this is for passes that visit many pages.
 

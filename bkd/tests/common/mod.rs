@@ -205,6 +205,11 @@ impl Index {
         if let Some(rows) = expect {
             search.expect(rows);
         }
+        self.assert_yields(search, query, sum, limit);
+    }
+
+    /// The same of a search that was begun with the query.
+    pub fn assert_yields<S: PageRead>(&self, mut search: Search<S>, query: &[f32], sum: Sum, limit: usize) {
         let values: Vec<f64> = self.rows.iter().map(|row| operator(self.metric, sum, query, row)).collect();
         let found = ordered(&mut search, |tid| values[index(tid)], limit);
         let mut expected: Vec<f64> = self.live().map(|at| values[at]).collect();
