@@ -15,6 +15,8 @@ from .common import Bench, seconds
 DIMS = 128
 LISTS = 1_000
 MEMORY = "2GB"
+# A count of the column would not look at it.
+READ = "SELECT count(vector_dims(embedding)) FROM items"
 SETTINGS = {"max_parallel_maintenance_workers": str(os.cpu_count() - 1), "shared_buffers": "3GB"}
 
 
@@ -55,11 +57,11 @@ def _kdtree(cluster: Cluster, data: Workload) -> tuple[float, int, float]:
         connection.execute(
             f"SET max_parallel_maintenance_workers = {SETTINGS['max_parallel_maintenance_workers']}"
         )
+        # COPY leaves most of the table to the operating system.
+        connection.execute(READ)
         taken, sizes = server.build(connection, "kdtree (embedding vector_l2_ops)", MEMORY)
         connection.execute(f"SET max_parallel_workers_per_gather = {os.cpu_count() - 1}")
-        # A count of the column would not look at it.
-        read = "SELECT count(vector_dims(embedding)) FROM items"
-        reading = min(seconds(lambda: connection.execute(read)) for _ in range(3))
+        reading = min(seconds(lambda: connection.execute(READ)) for _ in range(3))
         return taken, sizes.index, reading
 
 
@@ -67,6 +69,7 @@ def _peer(cluster: Cluster, data: Workload, definition: str) -> tuple[float, int
     cluster.destroy()
     try:
         with cluster, server.loaded(cluster, "vector", data) as connection:
+            connection.execute(READ)
             taken, sizes = server.build(connection, definition, MEMORY)
             return taken, sizes.index
     finally:

@@ -28,6 +28,7 @@ mod directory;
 mod error;
 mod export;
 mod filter;
+mod huge;
 mod kernels;
 pub mod layout;
 mod metric;
@@ -48,6 +49,7 @@ pub use directory::{AttributeTable, Axes, BoxTable, CellTable, Directory, Extent
 pub use error::{Error, Result};
 pub use export::{decode, export, EachVector};
 pub use filter::{Filter, KeyRanges};
+pub use huge::use_huge_pages;
 pub use kernels::{instruction_sets, use_instruction_set};
 pub use metric::{prepare, Metric, Placement};
 pub use packed::{pack_bits, pack_sparse, PackedInput, PackedQuery, PackedSearch, PackedWithin};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::kernels::Kernels;
+
 /// What an index orders by. The number is its code on disk and in the operator classes of the SQL script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
@@ -91,11 +93,11 @@ pub(crate) fn is_ranked_norm(norm: f64, is_cosine: bool) -> bool {
 
 /// Euclidean norm in double precision.
 pub(crate) fn norm(vector: &[f32]) -> f64 {
-    sum(vector, vector, |x, _| x * x).sqrt()
+    Kernels::get().floats().norm_squared(vector).sqrt()
 }
 
 /// Sum over pairs of numbers, in eight parts, so that no addition waits for the one before it.
-#[inline]
+#[inline(always)]
 pub(crate) fn sum(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     let mut sums = [0.0; 8];

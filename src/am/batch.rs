@@ -10,8 +10,8 @@ use bkd::layout::meta::{Meta, SegmentEntry};
 use bkd::layout::packed::PackedLayout;
 use bkd::layout::PAYLOAD;
 use bkd::{
-    build, Body, BuildMemory, BuildOptions, Directory, Input, Metric, PackedInput, Packing, PageSink,
-    Progress, Space, Tid,
+    build, use_huge_pages, Body, BuildMemory, BuildOptions, Directory, Input, Metric, PackedInput, Packing,
+    PageSink, Progress, Space, Tid,
 };
 use pgrx::PgSqlErrorCode;
 
@@ -103,7 +103,20 @@ impl Batch {
             let room = vectors.try_reserve_exact(count.saturating_mul(self.dims));
             let room = room.and(slack.try_reserve_exact(count)).and(self.tids.try_reserve_exact(count));
             let room = room.and(self.keys.try_reserve_exact(count.saturating_mul(self.columns)));
+            use_huge_pages(vectors);
             self.check(room);
+        }
+    }
+
+    /// Makes room for so many vectors, but not for more than an index without segments makes one of, if there is that much memory. Room
+    /// that is not used takes none.
+    pub fn expect_about(&mut self, count: usize) {
+        let count = count.min(most_vectors(self.dims, self.columns, memory(0)));
+        if let Values::Dense { vectors, slack, .. } = &mut self.values {
+            // Who adds them asks again.
+            let _ = vectors.try_reserve_exact(count.saturating_mul(self.dims));
+            let _ = slack.try_reserve_exact(count).and(self.tids.try_reserve_exact(count));
+            use_huge_pages(vectors);
         }
     }
 
@@ -219,5 +232,7 @@ fn grow<T>(vec: &mut Vec<T>, more: usize) -> Result<(), TryReserveError> {
     if vec.capacity() - vec.len() >= more {
         return Ok(());
     }
-    vec.try_reserve_exact(more.max(vec.len() / 8))
+    vec.try_reserve_exact(more.max(vec.len() / 8))?;
+    use_huge_pages(vec);
+    Ok(())
 }

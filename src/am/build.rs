@@ -21,6 +21,7 @@ use super::vector_type::VectorType;
 use super::write::{write_segment, AppendUnlogged};
 use super::{attributes, opclass, options};
 use crate::pg::buffer::ExclusivePage;
+use crate::pg::heap::estimated_rows;
 use crate::pg::index::Index;
 use crate::pg::report::OrRaise;
 use crate::pg::wal::log_whole;
@@ -50,7 +51,7 @@ pub unsafe fn build_index(
     index_info: *mut pg_sys::IndexInfo,
 ) -> *mut pg_sys::IndexBuildResult {
     // SAFETY: as the caller promises.
-    let mut state = Build::begin(unsafe { Index::from_raw(index) });
+    let mut state = unsafe { Build::begin(Index::from_raw(index), estimated_rows(heap)) };
     Phase::ScanningTable.enter();
     // SAFETY: relations and index_info belong together; `state` outlives the call and is used by nobody else meanwhile.
     let heap_tuples = unsafe {
@@ -151,10 +152,12 @@ struct Build {
     nan: ListWriter,
     null: ListWriter,
     vectors: u64,
+    /// Rows that the table is likely to have.
+    rows_expected: usize,
 }
 
 impl Build {
-    fn begin(index: Index) -> Self {
+    fn begin(index: Index, rows_expected: usize) -> Self {
         let mut meta = empty_meta(index);
         // A temporary or just created table is truncated in place, and its index built again in the same file. Directories that
         // this backend has cached must not be taken for those of the new build.
@@ -173,6 +176,7 @@ impl Build {
             nan: ListWriter::new(index, Part::Nan, meta.take_owner()),
             null: ListWriter::new(index, Part::Null, meta.take_owner()),
             vectors: 0,
+            rows_expected,
             meta,
         }
     }
@@ -184,7 +188,11 @@ impl Build {
         self.vectors += 1;
         match value.prepare_to_store(self.index, space, columns, &mut self.prepared) {
             Placement::Ranked => {
-                let batch = self.batch.get_or_insert_with(|| Batch::new(space, dims as usize, columns));
+                let batch = self.batch.get_or_insert_with(|| {
+                    let mut batch = Batch::new(space, dims as usize, columns);
+                    batch.expect_about(self.rows_expected);
+                    batch
+                });
                 batch.push(tid, &self.keys, self.prepared.body(space), 0.0);
                 if batch.is_full(self.meta.segments.len()) {
                     self.seal();

@@ -39,6 +39,20 @@ impl Drop for OpenTable {
     }
 }
 
+/// About how many rows a table has, a little more rather than less.
+///
+/// # Safety
+/// The table is open.
+pub unsafe fn estimated_rows(table: pg_sys::Relation) -> usize {
+    let (mut pages, mut rows, mut all_visible) = (0, 0.0, 0.0);
+    // SAFETY: as the caller promises; no widths of columns are known.
+    unsafe {
+        pg_sys::estimate_rel_size(table, std::ptr::null_mut(), &mut pages, &mut rows, &mut all_visible);
+    }
+    // Where there is no number, it becomes zero.
+    (rows * 1.02) as usize
+}
+
 /// The end of a table's file, asked for as rarely as possible. Row addresses come from pages of an index, which may be damaged; a read
 /// behind the end is more than an error in some versions of Postgres, whose next insert may take the buffer for a page of the table.
 #[derive(Default)]

@@ -1,6 +1,6 @@
 //! The boxes of leaves and cells.
 
-use super::{Coordinates, Input};
+use super::{ahead, Coordinates, Input};
 use crate::kernels::Kernels;
 use crate::query::round_up;
 use crate::BoxTable;
@@ -19,8 +19,9 @@ impl BoundingBox {
         let mut low = coordinates.of(ids[0]).to_vec();
         let mut high = low.clone();
         let (mut slack, mut beyond) = (0f32, 0f32);
-        for &id in ids {
-            Kernels::get().floats().widen(coordinates.of(id), &mut low, &mut high);
+        let floats = Kernels::get().floats();
+        for (&id, point) in ids.iter().zip(ahead::coordinates(coordinates, ids)) {
+            floats.widen(point, &mut low, &mut high);
             slack = slack.max(input.slack(id));
             beyond = beyond.max(coordinates.beyond(id));
         }

@@ -9,9 +9,9 @@
 
 use rayon::prelude::*;
 
-use super::{zeros, Coordinates, Input, Progress};
+use super::{ahead, zeros, Coordinates, Input, Progress};
 use crate::calibration::{Calibration, NEIGHBOURS, TARGETS};
-use crate::kernels::{Kernels, PRODUCTS};
+use crate::kernels::{Kernels, PRODUCTS, TILE};
 use crate::search::{cell_scores, place, Candidate, Candidates};
 use crate::segment::columns;
 use crate::{Axes, CellTable, Metric, Result};
@@ -74,10 +74,11 @@ pub(super) fn calibrate(
     Ok(Calibration::new(SAMPLED.map(|neighbours| quantiles(&found, neighbours))))
 }
 
-/// Memory that it takes: queries side by side, and what each thread has found for them.
+/// Memory that it takes: queries side by side, what each thread has found for them, and vectors that it looks at.
 pub(super) fn memory(dims: usize, threads: usize) -> usize {
     let found = MOST * size_of::<Candidate>() + size_of::<Candidates>() + size_of::<f32>();
-    QUERIES * (dims * size_of::<f32>() + (threads + 1) * found)
+    let looked_at = BLOCK / EVERY * (dims + 2) * size_of::<f32>();
+    QUERIES * (dims * size_of::<f32>() + (threads + 1) * found) + threads * looked_at
 }
 
 /// A cell without one of its vectors, as the only one of a table: a query does not attract the centre of any cell.
@@ -173,39 +174,51 @@ impl Sample {
         }
     }
 
-    /// The nearest neighbours of each query among the vectors of a part of the order that begins at `first`.
+    /// The nearest neighbours of each query among the vectors of a part of the order that begins at `start`.
     fn nearest(
         &self,
         input: &Input<'_>,
         order: &[u32],
-        first: usize,
+        start: usize,
         progress: &Progress,
     ) -> Result<Vec<Candidates>> {
         let floats = Kernels::get().floats();
         let mut nearest: Vec<Candidates> =
             self.positions.iter().map(|_| Candidates::new(MOST, f32::INFINITY)).collect();
         let mut taus = [[f32::INFINITY; PRODUCTS]; GROUPS];
-        let mut keys = [0.0; PRODUCTS];
+        let mut keys = [[0.0; PRODUCTS]; TILE];
+        let mut vectors = vec![0.0; BLOCK / EVERY * input.dims];
         for (at, block) in order.chunks(BLOCK).enumerate() {
             progress.check()?;
-            let looked_at = || block.iter().enumerate().step_by(EVERY);
-            let squares: Vec<f32> = looked_at().map(|(_, &id)| self.square(input.vector(id))).collect();
+            let ids: Vec<u32> = block.iter().copied().step_by(EVERY).collect();
+            let squares: Vec<f32> = ahead::vectors(input, &ids).map(|vector| self.square(vector)).collect();
+            for (&id, into) in ids.iter().zip(vectors.chunks_exact_mut(input.dims)) {
+                let pairs = input.vector(id).iter().zip(&self.center);
+                into.iter_mut().zip(pairs).for_each(|(into, (x, center))| *into = x - center);
+            }
             let groups = self.groups.iter().zip(&mut taus);
             let of_groups = self.positions.chunks_exact(PRODUCTS).zip(nearest.chunks_exact_mut(PRODUCTS));
             for ((group, taus), (positions, nearest)) in groups.zip(of_groups) {
-                for ((lane, &id), &square) in looked_at().zip(&squares) {
+                for (first, (ids, vectors)) in
+                    ids.chunks(TILE).zip(vectors.chunks_exact(TILE * input.dims)).enumerate()
+                {
                     match self.metric {
-                        Metric::L1 => floats.distances_l1(input.vector(id), &group.columns, &mut keys),
-                        _ => floats.products(input.vector(id), &self.center, &group.columns, &mut keys),
+                        Metric::L1 => ids.iter().zip(&mut keys).for_each(|(&id, keys)| {
+                            floats.distances_l1(input.vector(id), &group.columns, keys);
+                        }),
+                        _ => floats.products_of_several(vectors, &group.columns, &mut keys),
                     }
-                    if !floats.keys(&mut keys, self.factor(), square, &group.squares, taus) {
-                        continue;
-                    }
-                    let position = (first + at * BLOCK + lane) as u32;
-                    for (query, (&key, tau)) in keys.iter().zip(&mut *taus).enumerate() {
-                        if key < *tau && positions[query] != position {
-                            nearest[query].push(Candidate::new(key, 0, position));
-                            *tau = nearest[query].tau();
+                    for (lane, keys) in (0..ids.len()).zip(&mut keys) {
+                        let lane = first * TILE + lane;
+                        if !floats.keys(keys, self.factor(), squares[lane], &group.squares, taus) {
+                            continue;
+                        }
+                        let position = (start + at * BLOCK + lane * EVERY) as u32;
+                        for (query, (&key, tau)) in keys.iter().zip(&mut *taus).enumerate() {
+                            if key < *tau && positions[query] != position {
+                                nearest[query].push(Candidate::new(key, 0, position));
+                                *tau = nearest[query].tau();
+                            }
                         }
                     }
                 }

@@ -9,7 +9,7 @@ use super::boxes::{self, BoundingBox};
 use super::calibrate::calibrate;
 use super::regroup::{regroup, Shape};
 use super::split::{split, CELL_SAMPLE};
-use super::{slices, zeros, Coordinates, Input, Progress};
+use super::{ahead, slices, zeros, Coordinates, Input, Progress};
 use crate::{Axes, Calibration, CellTable, Metric, Result};
 
 /// Vectors of a cell, on average.
@@ -82,17 +82,27 @@ pub(super) fn make(
 }
 
 /// Mean of a cell on the axes, and mean squared distance from it.
-pub(super) fn measure(cell: &[u32], coordinates: &Coordinates<'_>) -> (Vec<f32>, f32) {
-    let mut mean = vec![0f64; coordinates.axes];
-    for &at in cell {
-        for (sum, &x) in mean.iter_mut().zip(coordinates.of(at)) {
-            *sum += f64::from(x);
-        }
-    }
-    mean.iter_mut().for_each(|sum| *sum /= cell.len() as f64);
+fn measure(cell: &[u32], coordinates: &Coordinates<'_>) -> (Vec<f32>, f32) {
+    let mean = mean(cell, coordinates);
     let distance = |&at: &u32| -> f64 {
         coordinates.of(at).iter().zip(&mean).map(|(&x, mean)| (f64::from(x) - mean).powi(2)).sum()
     };
     let variance = cell.iter().map(distance).sum::<f64>() / cell.len() as f64;
     (mean.into_iter().map(|x| x as f32).collect(), variance as f32)
+}
+
+/// Mean of a cell on the axes alone.
+pub(super) fn center(cell: &[u32], coordinates: &Coordinates<'_>) -> Vec<f32> {
+    mean(cell, coordinates).into_iter().map(|x| x as f32).collect()
+}
+
+fn mean(cell: &[u32], coordinates: &Coordinates<'_>) -> Vec<f64> {
+    let mut mean = vec![0f64; coordinates.axes];
+    for point in ahead::coordinates(coordinates, cell) {
+        for (sum, &x) in mean.iter_mut().zip(point) {
+            *sum += f64::from(x);
+        }
+    }
+    mean.iter_mut().for_each(|sum| *sum /= cell.len() as f64);
+    mean
 }

@@ -1,7 +1,7 @@
 //! From a leaf's vectors to its bytes: the grid, the two planes of nibbles, what each of them loses.
 
 use super::boxes::BoundingBox;
-use super::{zeros, Coordinates, Input};
+use super::{ahead, zeros, Coordinates, Input};
 use crate::kernels::{Encoded, Kernels};
 use crate::layout::fine::FineLayout;
 use crate::layout::leaf::{padded, LeafHeader, LeafLayout, GROUP, LANES};
@@ -38,12 +38,19 @@ pub(super) fn encode_leaf(
     let mut codes = vec![0u8; padded];
     let mut vector = vec![0f32; padded];
     let mut losses: Vec<Encoded> = Vec::with_capacity(ids.len());
-    for ((at, &id), record) in ids.iter().enumerate().zip(fine_records.chunks_exact_mut(record)) {
-        vector[..input.dims].copy_from_slice(input.vector(id));
+    for ((at, numbers), record) in
+        ahead::vectors(input, ids).enumerate().zip(fine_records.chunks_exact_mut(record))
+    {
+        let vector = if padded == input.dims {
+            numbers
+        } else {
+            vector[..input.dims].copy_from_slice(numbers);
+            &vector[..]
+        };
         let Grid { low, step, inverse } = &grid;
         losses.push(match input.metric {
-            Metric::L1 => floats.encode_l1(&vector, low, step, inverse, &mut codes),
-            _ => floats.encode(&vector, low, step, inverse, &mut codes),
+            Metric::L1 => floats.encode_l1(vector, low, step, inverse, &mut codes),
+            _ => floats.encode(vector, low, step, inverse, &mut codes),
         });
         let (block, lane) = (at / LANES, at % LANES);
         let chunks = blocks[block * block_bytes + CHUNK..][..block_bytes - CHUNK].chunks_exact_mut(CHUNK);
@@ -103,9 +110,7 @@ impl Grid {
         let floats = Kernels::get().floats();
         let mut low = input.vector(ids[0]).to_vec();
         let mut high = low.clone();
-        for &id in ids {
-            floats.widen(input.vector(id), &mut low, &mut high);
-        }
+        ahead::vectors(input, ids).for_each(|vector| floats.widen(vector, &mut low, &mut high));
         let step = |(&low, &high): (&f32, &f32)| match (high - low) / 255.0 {
             step if step < SMALLEST_STEP => 0.0,
             step => step,

@@ -4,7 +4,7 @@ use super::{calibrate, cells, default_leaf_size};
 use crate::layout::fine::FineLayout;
 use crate::layout::leaf::LeafLayout;
 use crate::layout::CHUNK;
-use crate::{axes, Error, Result, Tid};
+use crate::{axes, use_huge_pages, Error, Result, Tid};
 
 /// Bytes of encoded leaves that are made before they are written, unless that is too few leaves for all threads.
 const BATCH_BYTES: usize = 4 << 20;
@@ -65,7 +65,7 @@ impl BuildMemory {
             input: vector + size_of::<f32>() + size_of::<Tid>() + columns * size_of::<u64>(),
             choosing: Phase { per_vector: 0, more: vector + working, most: sample },
             calibrating: Phase {
-                // Where each vector is, and its cell, before and after it moved there.
+                // Where each vector is, and its cell, before and after it moved there; as much while the tree is split.
                 per_vector: coordinates + 3 * size_of::<u32>() + cells,
                 more: queries.div_ceil(cells::FEWEST_VECTORS),
                 most: queries,
@@ -114,5 +114,7 @@ pub(crate) fn zeros<T: Clone + Default>(count: usize) -> Result<Vec<T>> {
     // Asked for and given back. Zeroed memory comes from the system untouched, but not with an error.
     let asked = Vec::<T>::new().try_reserve_exact(count);
     asked.map_err(|_| Error::OutOfMemory(count.saturating_mul(size_of::<T>())))?;
-    Ok(vec![T::default(); count])
+    let mut zeros = vec![T::default(); count];
+    use_huge_pages(&mut zeros);
+    Ok(zeros)
 }

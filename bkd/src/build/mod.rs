@@ -1,5 +1,6 @@
 //! Turning a set of vectors into the pages of a segment: choose axes, split at medians, calibrate, encode the leaves, write.
 
+mod ahead;
 pub(crate) mod attributes;
 mod boxes;
 mod calibrate;
@@ -29,7 +30,7 @@ use crate::kernels::{Kernels, AXES};
 use crate::layout::attributes::MAX_COLUMNS;
 use crate::layout::fine::FineLayout;
 use crate::layout::PageKind;
-use crate::metric::{norm, sum};
+use crate::metric::norm;
 use crate::query::round_up;
 use crate::search::invisible;
 use crate::segment::columns;
@@ -267,7 +268,7 @@ impl<'a> Coordinates<'a> {
         }
         let mut lengths: Vec<f64> = zeros(input.tids.len())?;
         lengths.par_iter_mut().zip(vectors).for_each(|(length, vector)| {
-            *length = sum(vector, center, |x, center| (x - center).powi(2));
+            *length = floats.l2_exact(vector, center);
         });
         let slack = |at: usize| f64::from(input.slack(at as u32));
         let radius = lengths.iter().enumerate().map(|(at, length)| length.sqrt() + slack(at));

@@ -8,13 +8,15 @@
 
 use rayon::prelude::*;
 
-use super::cells::{measure, CELL};
-use super::{parts, slices, slices_mut, zeros, Coordinates, Progress};
-use crate::kernels::{Kernels, PRODUCTS};
+use super::cells::{center, CELL};
+use super::{ahead, parts, slices, slices_mut, zeros, Coordinates, Progress};
+use crate::kernels::{Kernels, PRODUCTS, TILE};
 use crate::Result;
 
 /// Cells that a vector is compared with, about.
 const COMPARED: usize = 512;
+/// Vectors that are compared at once, while a few cells stay in the first-level cache.
+const AT_ONCE: usize = 64;
 /// No vector is moved to a cell that has so many.
 const MOST: u32 = 4 * CELL as u32;
 
@@ -97,7 +99,7 @@ impl<'a> Tree<'a> {
     fn new(coordinates: &'a Coordinates<'a>, order: &[u32], shape: &'a Shape) -> Self {
         let sizes = shape.cells.concat();
         let members: Vec<&[u32]> = slices(order, &sizes).collect();
-        let cells: Vec<f32> = members.par_iter().flat_map(|cell| measure(cell, coordinates).0).collect();
+        let cells: Vec<f32> = members.par_iter().flat_map(|cell| center(cell, coordinates)).collect();
         let leaves = cells.chunks(shape.cells_per_leaf * coordinates.axes);
         let leaves = leaves.flat_map(|centers| mean(centers, coordinates.axes)).collect();
         Tree { coordinates, shape, cells, leaves }
@@ -111,10 +113,19 @@ impl<'a> Tree<'a> {
         leaves.into_par_iter().enumerate().try_for_each(|(leaf, (members, targets))| {
             progress.check()?;
             let candidates = self.candidates(leaf);
-            let mut point = Vec::new();
-            for ((target, &vector), at) in targets.iter_mut().zip(members).zip(0..) {
-                let own = leaf * self.shape.cells_per_leaf + at / CELL;
-                *target = candidates.nearest(self.coordinates.of(vector), &mut point).unwrap_or(own as u32);
+            let axes = self.coordinates.axes;
+            // A last coordinate of 1 takes what is behind the centres' coordinates.
+            let mut points = vec![1.0; AT_ONCE * (axes + 1)];
+            let mut coordinates = ahead::coordinates(self.coordinates, members);
+            let first = leaf * self.shape.cells_per_leaf;
+            for (at, targets) in targets.chunks_mut(AT_ONCE).enumerate() {
+                let into = points.chunks_exact_mut(axes + 1).take(targets.len());
+                into.zip(&mut coordinates).for_each(|(into, point)| into[..axes].copy_from_slice(point));
+                let nearest = candidates.nearest(&points, targets.len());
+                for (lane, (target, nearest)) in targets.iter_mut().zip(nearest).enumerate() {
+                    let own = first + (at * AT_ONCE + lane) / CELL;
+                    *target = nearest.unwrap_or(own as u32);
+                }
             }
             Ok(())
         })?;
@@ -124,10 +135,10 @@ impl<'a> Tree<'a> {
     /// The cells of the leaves that are nearest to one, itself included.
     fn candidates(&self, leaf: usize) -> Candidates {
         let axes = self.coordinates.axes;
-        let center = |leaf: usize| &self.leaves[leaf * axes..][..axes];
+        let center_of = |leaf: usize| &self.leaves[leaf * axes..][..axes];
         let floats = Kernels::get().floats();
         let mut near: Vec<(f32, usize)> = (0..self.shape.leaves.len())
-            .map(|other| (floats.l2(center(leaf), center(other)), other))
+            .map(|other| (floats.l2(center_of(leaf), center_of(other)), other))
             .collect();
         let count = COMPARED.div_ceil(self.shape.cells_per_leaf).min(near.len());
         if count < near.len() {
@@ -152,9 +163,9 @@ impl<'a> Tree<'a> {
                 offsets[lane] = -floats.ip(center, center) / 2.0;
             }
             columns.extend(offsets);
-            Group { columns, cells: cells.iter().map(|&cell| cell as u32).collect() }
+            columns
         });
-        Candidates { groups: groups.collect(), origin: vec![0.0; axes + 1] }
+        Candidates { groups: groups.collect(), cells: chosen.iter().map(|&cell| cell as u32).collect() }
     }
 }
 
@@ -167,48 +178,32 @@ fn mean(points: &[f32], axes: usize) -> Vec<f32> {
 
 /// Cells that vectors are compared with.
 struct Candidates {
-    groups: Vec<Group>,
-    origin: Vec<f32>,
-}
-
-/// As many cells as a vector is compared with at once.
-struct Group {
-    /// Centres, [`PRODUCTS`] numbers an axis, and behind them half of their squared lengths, negative.
-    columns: Vec<f32>,
+    /// Centres of [`PRODUCTS`] of them at a time, so many numbers an axis, and behind them half of their squared lengths, negative.
+    groups: Vec<Vec<f32>>,
     cells: Vec<u32>,
 }
 
 impl Candidates {
-    /// The cell whose centre is nearest, if any distance is a number. Uses `point` as scratch space.
-    fn nearest(&self, vector: &[f32], point: &mut Vec<f32>) -> Option<u32> {
-        point.clear();
-        point.extend_from_slice(vector);
-        point.push(1.0);
-        let (mut most, mut nearest) = (f32::NEG_INFINITY, None);
-        let mut scores = [0.0; PRODUCTS];
-        for group in &self.groups {
-            // Half of what the squared distance is less than the vector's squared length.
-            Kernels::get().floats().products(point, &self.origin, &group.columns, &mut scores);
-            let largest = largest(&scores);
-            if largest > most {
-                most = largest;
-                let lane = scores.iter().position(|&score| score == largest);
-                nearest = lane.and_then(|lane| group.cells.get(lane)).copied();
+    /// The cells whose centres are nearest to the first so many of [`AT_ONCE`] points, where any distance is a number.
+    fn nearest(&self, points: &[f32], count: usize) -> impl Iterator<Item = Option<u32>> + '_ {
+        let floats = Kernels::get().floats();
+        let mut nearest = [(f32::NEG_INFINITY, None); AT_ONCE];
+        let mut scores = [[0.0; PRODUCTS]; TILE];
+        for (columns, first) in self.groups.iter().zip((0..).step_by(PRODUCTS)) {
+            let tiles = points.chunks_exact(TILE * columns.len() / PRODUCTS);
+            for (points, nearest) in tiles.zip(nearest.chunks_exact_mut(TILE)).take(count.div_ceil(TILE)) {
+                // Half of what the squared distance is less than the vector's squared length.
+                floats.products_of_several(points, columns, &mut scores);
+                for (scores, nearest) in scores.iter().zip(nearest) {
+                    let largest = floats.largest(scores);
+                    if largest > nearest.0 {
+                        let lane = scores.iter().position(|&score| score == largest);
+                        *nearest = (largest, lane.map(|lane| first + lane));
+                    }
+                }
             }
         }
-        nearest
+        let cell = |(_, at): (f32, Option<usize>)| at.and_then(|at| self.cells.get(at).copied());
+        nearest.into_iter().take(count).map(cell)
     }
-}
-
-/// In lanes, which the compiler makes vectors of.
-fn largest(scores: &[f32; PRODUCTS]) -> f32 {
-    const LANES: usize = 16;
-    let larger = |a: f32, b: f32| if b > a { b } else { a };
-    let mut most = [f32::NEG_INFINITY; LANES];
-    for scores in scores.chunks_exact(LANES) {
-        for (most, &score) in most.iter_mut().zip(scores) {
-            *most = larger(*most, score);
-        }
-    }
-    most.into_iter().fold(f32::NEG_INFINITY, larger)
 }

@@ -3,7 +3,9 @@
 //! Cuts are by position, not by value, and at multiples of the leaf size. So every leaf but the last is full, and vectors
 //! that share coordinates, or are all equal, are simply shared out.
 
-use super::Progress;
+use rayon::prelude::*;
+
+use super::{zeros, Progress};
 use crate::Result;
 
 /// Vectors looked at to find the axis on which to cut leaves, and cells within leaves.
@@ -22,26 +24,57 @@ pub(super) fn split(
     sample: usize,
     progress: &Progress,
 ) -> Result<()> {
-    if ids.len() <= leaf_size || axes == 0 {
-        return Ok(());
+    let mut keys = zeros(if ids.len() <= leaf_size { 0 } else { ids.len() })?;
+    Splitter { coordinates, axes, leaf_size, sample, progress }.split(ids, &mut keys)
+}
+
+struct Splitter<'a> {
+    coordinates: &'a [f32],
+    axes: usize,
+    leaf_size: usize,
+    sample: usize,
+    progress: &'a Progress,
+}
+
+impl Splitter<'_> {
+    /// Uses `keys`, as many as there are ids, as scratch space.
+    fn split(&self, ids: &mut [u32], keys: &mut [u64]) -> Result<()> {
+        if ids.len() <= self.leaf_size || self.axes == 0 {
+            return Ok(());
+        }
+        self.progress.check()?;
+        let axis = widest_axis(ids, self.coordinates, self.axes, self.sample);
+        // Coordinates are all over the memory. Each is fetched once, not whenever it is compared.
+        let key = |id: u32| key(self.coordinates[id as usize * self.axes + axis], id);
+        let is_large = ids.len() > 2 * SEQUENTIAL;
+        if is_large {
+            let pairs = keys.par_chunks_mut(SEQUENTIAL).zip(ids.par_chunks(SEQUENTIAL));
+            pairs.for_each(|(keys, ids)| keys.iter_mut().zip(ids).for_each(|(into, &id)| *into = key(id)));
+        } else {
+            keys.iter_mut().zip(&*ids).for_each(|(into, &id)| *into = key(id));
+        }
+        let leaves = ids.len().div_ceil(self.leaf_size);
+        let middle = leaves / 2 * self.leaf_size;
+        keys.select_nth_unstable(middle);
+        // What is left of a key without its upper half is the id.
+        ids.iter_mut().zip(&*keys).for_each(|(id, &key)| *id = key as u32);
+        let ((left, right), keys) = (ids.split_at_mut(middle), keys.split_at_mut(middle));
+        if left.len() > SEQUENTIAL {
+            let (left, right) = rayon::join(|| self.split(left, keys.0), || self.split(right, keys.1));
+            left.and(right)
+        } else {
+            self.split(left, keys.0)?;
+            self.split(right, keys.1)
+        }
     }
-    progress.check()?;
-    let axis = widest_axis(ids, coordinates, axes, sample);
-    let at = |id: u32| coordinates[id as usize * axes + axis];
-    let leaves = ids.len().div_ceil(leaf_size);
-    let middle = leaves / 2 * leaf_size;
-    ids.select_nth_unstable_by(middle, |&a, &b| at(a).total_cmp(&at(b)).then(a.cmp(&b)));
-    let (left, right) = ids.split_at_mut(middle);
-    if left.len() > SEQUENTIAL {
-        let (left, right) = rayon::join(
-            || split(left, coordinates, axes, leaf_size, sample, progress),
-            || split(right, coordinates, axes, leaf_size, sample, progress),
-        );
-        left.and(right)
-    } else {
-        split(left, coordinates, axes, leaf_size, sample, progress)?;
-        split(right, coordinates, axes, leaf_size, sample, progress)
-    }
+}
+
+/// A number whose order is that of coordinates ([`f32::total_cmp`]), and among equal ones that of ids.
+fn key(coordinate: f32, id: u32) -> u64 {
+    let bits = coordinate.to_bits();
+    // Of negative numbers the larger has the smaller bits.
+    let ordered = if bits >> 31 == 0 { bits | 1 << 31 } else { !bits };
+    u64::from(ordered) << 32 | u64::from(id)
 }
 
 /// The axis of largest variance, judged by evenly spaced vectors.

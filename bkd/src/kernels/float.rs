@@ -4,6 +4,7 @@
 //! every compilation returns the same bits. Those of magnitudes, for L1, are in [`magnitudes`](super::magnitudes).
 
 use super::magnitudes;
+use super::several::{self, TILE};
 use crate::layout::leaf::GROUP;
 use crate::layout::CHUNK;
 
@@ -144,8 +145,10 @@ floats! {
     fn boxes_l1(low: &[f32], high: &[f32], query: f32, sums: &mut [f32]);
     /// Projects `vector - center` on the directions in `columns`, which holds [`AXES`] numbers a dimension.
     fn project(vector: &[f32], center: &[f32], columns: &[f32], into: &mut [f32; AXES]);
-    /// Products of `vector - center` with the vectors in `columns`, which holds [`PRODUCTS`] numbers a dimension.
-    fn products(vector: &[f32], center: &[f32], columns: &[f32], into: &mut [f32; PRODUCTS]);
+    /// Products of [`TILE`] vectors, which follow one another, with those in `columns`, which holds [`PRODUCTS`] numbers a dimension.
+    fn products_of_several(vectors: &[f32], columns: &[f32], into: &mut [[f32; PRODUCTS]; TILE]);
+    /// The largest product, but for what is not a number.
+    fn largest(products: &[f32; PRODUCTS]) -> f32;
     /// L1 distances of `vector` from the vectors in `columns`, which holds [`PRODUCTS`] numbers a dimension.
     fn distances_l1(vector: &[f32], columns: &[f32], into: &mut [f32; PRODUCTS]);
     /// Turns products into keys: each times `factor`, and more by `all` and by what belongs to it in `each`. Whether any is below its limit.
@@ -164,6 +167,10 @@ floats! {
     fn l1(a: &[f32], b: &[f32]) -> f32;
     /// Inner product.
     fn ip(a: &[f32], b: &[f32]) -> f32;
+    /// Squared norm in double precision.
+    fn norm_squared(a: &[f32]) -> f64;
+    /// Squared distance in double precision.
+    fn l2_exact(a: &[f32], b: &[f32]) -> f64;
     /// Widens the intervals to hold the vector.
     fn widen(vector: &[f32], low: &mut [f32], high: &mut [f32]);
     /// Codes of a vector on a grid; `inverse` is one over the step, or zero.
@@ -174,6 +181,7 @@ floats! {
 
 pub(super) mod body {
     use super::*;
+    use crate::metric::sum;
     pub use magnitudes::*;
 
     /// Not inlined: if the compiler sees the order of these additions, it works backwards from it and adds up the lanes of the loop
@@ -344,15 +352,24 @@ pub(super) mod body {
     }
 
     #[inline(always)]
-    pub fn products(vector: &[f32], center: &[f32], columns: &[f32], into: &mut [f32; PRODUCTS]) {
-        let mut sums = [0.0f32; PRODUCTS];
-        for ((x, center), column) in vector.iter().zip(center).zip(columns.chunks_exact(PRODUCTS)) {
-            let centered = x - center;
-            for lane in 0..PRODUCTS {
-                sums[lane] += centered * column[lane];
+    pub fn products_of_several(vectors: &[f32], columns: &[f32], into: &mut [[f32; PRODUCTS]; TILE]) {
+        several::products::<{ several::NARROW }>(vectors, columns, into);
+    }
+
+    #[inline(always)]
+    pub fn largest(products: &[f32; PRODUCTS]) -> f32 {
+        let mut lanes = [f32::NEG_INFINITY; 16];
+        for products in products.as_chunks::<16>().0 {
+            for lane in 0..16 {
+                lanes[lane] = larger(products[lane], lanes[lane]);
             }
         }
-        *into = sums;
+        for half in [8, 4, 2, 1] {
+            for lane in 0..half {
+                lanes[lane] = larger(lanes[lane], lanes[lane + half]);
+            }
+        }
+        lanes[0]
     }
 
     #[inline(always)]
@@ -403,6 +420,16 @@ pub(super) mod body {
     }
 
     #[inline(always)]
+    pub fn norm_squared(a: &[f32]) -> f64 {
+        sum(a, a, |x, _| x * x)
+    }
+
+    #[inline(always)]
+    pub fn l2_exact(a: &[f32], b: &[f32]) -> f64 {
+        sum(a, b, |x, y| (x - y) * (x - y))
+    }
+
+    #[inline(always)]
     pub fn widen(vector: &[f32], low: &mut [f32], high: &mut [f32]) {
         for ((x, low), high) in vector.iter().zip(low).zip(high) {
             *low = -larger(-*low, -*x);
@@ -449,6 +476,18 @@ pub(super) mod body {
         }
         let [coarse, fine, norm, codes] = lanes.map(total64);
         Encoded { coarse, fine, norm, codes }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Floats {
+    /// For processors with AVX-512, which [`super::available`] knows this to be one of.
+    pub fn with_wide_registers(self) -> Self {
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+        fn products_of_several(vectors: &[f32], columns: &[f32], into: &mut [[f32; PRODUCTS]; TILE]) {
+            several::products::<{ several::WIDE }>(vectors, columns, into);
+        }
+        Floats { products_of_several, ..self }
     }
 }
 

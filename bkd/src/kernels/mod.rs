@@ -21,6 +21,7 @@ mod magnitudes;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
+mod several;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
@@ -28,6 +29,7 @@ use std::sync::OnceLock;
 pub use ahead::Ahead;
 pub use bits::{Bits, Overlap};
 pub use float::{Encoded, Floats, Grid, GridSums, AXES, PRODUCTS};
+pub use several::TILE;
 
 use crate::layout::leaf::{GROUP, LANES};
 use crate::layout::CHUNK;
@@ -209,7 +211,7 @@ fn available() -> Vec<Kernels> {
                 scan: avx512::scan,
                 sums: avx512::sums,
                 threshold: avx512::threshold,
-                floats: float::avx512(),
+                floats: float::avx512().with_wide_registers(),
                 // The first processors with the dot products did not have it.
                 bits: match is_x86_feature_detected!("avx512vpopcntdq") {
                     true => bits::avx512(),

@@ -370,29 +370,56 @@ proptest! {
         let mut random = Random(seed);
         let number = |random: &mut Random| if ordinary { random.signed() } else { random.hostile() };
         let (portable, others) = others();
-        let (vector, center) = (random.many(dims, number), random.many(dims, number));
+        let vectors = random.many(TILE * dims, number);
         let columns = random.many(dims * PRODUCTS, Random::signed);
         let (factor, all) = (random.signed(), random.signed());
         let each: [f32; PRODUCTS] = std::array::from_fn(|_| random.signed());
         let limits: [f32; PRODUCTS] = std::array::from_fn(|_| random.signed() - 2.0);
         let run = |kernels: &Kernels| {
-            let mut products = [0.0; PRODUCTS];
-            kernels.floats().products(&vector, &center, &columns, &mut products);
+            let mut products = [[0.0; PRODUCTS]; TILE];
+            kernels.floats().products_of_several(&vectors, &columns, &mut products);
             let mut keys = products;
-            let below = kernels.floats().keys(&mut keys, factor, all, &each, &limits);
+            let below = keys.each_mut().map(|keys| kernels.floats().keys(keys, factor, all, &each, &limits));
             (products, keys, below)
         };
         let (products, keys, below) = run(portable);
-        for lane in 0..PRODUCTS {
-            let pairs = vector.iter().zip(&center).zip(columns[lane..].iter().step_by(PRODUCTS));
-            let product = pairs.fold(0.0, |sum: f32, ((x, center), column)| sum + (x - center) * column);
-            prop_assert_eq!(product.to_bits(), products[lane].to_bits());
-            prop_assert_eq!((all + each[lane] + factor * product).to_bits(), keys[lane].to_bits());
+        for (at, vector) in vectors.chunks_exact(dims).enumerate() {
+            for lane in 0..PRODUCTS {
+                let pairs = vector.iter().zip(columns[lane..].iter().step_by(PRODUCTS));
+                let product = pairs.fold(0.0, |sum: f32, (x, column)| sum + x * column);
+                prop_assert_eq!(product.to_bits(), products[at][lane].to_bits());
+                prop_assert_eq!((all + each[lane] + factor * product).to_bits(), keys[at][lane].to_bits());
+            }
+            prop_assert_eq!(below[at], keys[at].iter().zip(&limits).any(|(key, limit)| key < limit));
         }
-        prop_assert_eq!(below, keys.iter().zip(&limits).any(|(key, limit)| key < limit));
         for kernels in others {
             let other = run(kernels);
-            prop_assert_eq!((bits(other.0), bits(other.1), other.2), (bits(products), bits(keys), below), "{}", kernels.name);
+            prop_assert_eq!(bits(other.0.concat()), bits(products.concat()), "{}", kernels.name);
+            prop_assert_eq!((bits(other.1.concat()), other.2), (bits(keys.concat()), below), "{}", kernels.name);
+        }
+    }
+
+    #[test]
+    fn largest_is_as_defined(seed: u64, invalid in 0..=PRODUCTS) {
+        let mut random = Random(seed);
+        let mut products: [f32; PRODUCTS] = std::array::from_fn(|_| random.hostile());
+        (0..invalid).for_each(|_| products[random.below(PRODUCTS)] = f32::NAN);
+        let numbers = products.into_iter().filter(|x| !x.is_nan());
+        let largest = numbers.fold(f32::NEG_INFINITY, f32::max);
+        for kernels in all() {
+            prop_assert_eq!(kernels.floats().largest(&products), largest, "{}", kernels.name);
+        }
+    }
+
+    #[test]
+    fn double_sums_agree(dims in 1usize..=400, ordinary: bool, seed: u64) {
+        let mut random = Random(seed);
+        let number = |random: &mut Random| if ordinary { random.signed() } else { random.hostile() };
+        let (portable, others) = others();
+        let (a, b) = (random.many(dims, number), random.many(dims, number));
+        let run = |kernels: &Kernels| [kernels.floats().norm_squared(&a), kernels.floats().l2_exact(&a, &b)];
+        for kernels in others {
+            prop_assert_eq!(bits64(run(kernels)), bits64(run(portable)), "{}", kernels.name);
         }
     }
 
