@@ -15,6 +15,11 @@ def has_one_thread(pid: int) -> bool:
     return True
 
 
+def threads(pid: int) -> list[str]:
+    """The names of a process's threads, the first of which is its own."""
+    return [(task / "comm").read_text().strip() for task in sorted(Path(f"/proc/{pid}/task").iterdir())]
+
+
 def own_memory(pid: int) -> int:
     """Bytes that are the process's alone: without shared buffers and libraries."""
     return _status(pid, "RssAnon")

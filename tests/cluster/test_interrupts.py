@@ -111,9 +111,14 @@ def files_of(cluster: Cluster, connection: psycopg.Connection) -> set[str]:
 
 def assert_nothing_left(connection: psycopg.Connection, watcher: psycopg.Connection) -> None:
     """The session, which is idle, has no threads, locks, pinned buffers or temporary files."""
+    assert processes.has_one_thread(connection.info.backend_pid)
+    assert_nothing_held(connection, watcher)
+
+
+def assert_nothing_held(connection: psycopg.Connection, watcher: psycopg.Connection) -> None:
+    """The same but for threads: some sleep until the next scan."""
     pid = connection.info.backend_pid
     assert connection.execute("SELECT pg_backend_pid()").fetchone() == (pid,)
-    assert processes.has_one_thread(connection.info.backend_pid)
     locks = watcher.execute("SELECT locktype, mode FROM pg_locks WHERE pid = %s", (pid,)).fetchall()
     assert not locks
     assert watcher.execute("SELECT count(*) FROM pg_ls_tmpdir()").fetchone() == (0,)
