@@ -5,9 +5,11 @@ import re
 import subprocess
 from statistics import median
 
+import psycopg
+
 import pgvectors
 import progress
-from figures import Section, Unit, at_least
+from figures import Section, Target, Unit, at_least
 
 from .common import DIMS, Bench
 
@@ -22,7 +24,7 @@ SELECT id FROM items ORDER BY embedding <-> (SELECT embedding FROM items WHERE i
 
 
 def measure(bench: Bench) -> Section:
-    section = Section("Several clients", ("clients", "one client"))
+    section = Section("Several clients", ("", "the other"))
     script = _SCRIPT.format(rows=bench.rows, k=K)
     with bench.database() as connection:
         line = progress.Line(f"loading {bench.rows:,} vectors")
@@ -34,26 +36,40 @@ def measure(bench: Bench) -> Section:
         for recall in (1.0, 0.95):
             connection.execute(f"ALTER DATABASE life SET kdtree.recall = {recall}")
             line = progress.Line(f"{', '.join(map(str, CLIENTS))} clients, recall {recall:g}")
-            _queries_per_second(bench, script, max(CLIENTS))
-            rounds = [[_queries_per_second(bench, script, n) for n in CLIENTS] for _ in range(bench.rounds)]
+            speeds = {workers: _speeds(bench, connection, script, workers) for workers in (0, 2)}
             line.done()
-            for at, clients in enumerate(CLIENTS[1:], 1):
-                ratio = median(speeds[at] / speeds[0] for speeds in rounds)
-                speed, alone = (median(speeds[column] for speeds in rounds) for column in (at, 0))
+            alone, helped = speeds[0], speeds[2]
+            for clients in CLIENTS[1:]:
                 target = at_least(0.8 * clients) if clients <= os.cpu_count() else None
-                section.add(
-                    f"{clients} clients, kdtree.recall = {recall:g}",
-                    speed,
-                    alone,
-                    Unit.QUERIES_PER_SECOND,
-                    target,
-                    ratio,
-                )
+                name = f"{clients} clients, kdtree.recall = {recall:g}; one client"
+                _add(section, name, alone[clients], alone[CLIENTS[0]], target)
+            for clients in CLIENTS:
+                plural = "s" if clients > 1 else ""
+                name = f"{clients} client{plural} with helping threads, kdtree.recall = {recall:g}; without"
+                _add(section, name, helped[clients], alone[clients])
     section.notes.append(
         f"pgbench with a prepared statement, the nearest {K} of {bench.rows:,} x {DIMS};"
-        f" {os.cpu_count()} cores, of which pgbench takes a part."
+        f" {os.cpu_count()} cores, of which pgbench takes a part. Without helping threads is with"
+        " max_parallel_workers_per_gather = 0."
     )
     return section
+
+
+def _speeds(
+    bench: Bench, connection: psycopg.Connection, script: str, workers: int
+) -> dict[int, list[float]]:
+    """Of each number of clients, round by round, if a scan may have so many threads beside its own."""
+    connection.execute(f"ALTER DATABASE life SET max_parallel_workers_per_gather = {workers}")
+    _queries_per_second(bench, script, max(CLIENTS))
+    rounds = [[_queries_per_second(bench, script, n) for n in CLIENTS] for _ in range(bench.rounds)]
+    return dict(zip(CLIENTS, map(list, zip(*rounds, strict=True)), strict=True))
+
+
+def _add(
+    section: Section, name: str, one: list[float], other: list[float], target: Target | None = None
+) -> None:
+    ratio = median(one / other for one, other in zip(one, other, strict=True))
+    section.add(name, median(one), median(other), Unit.QUERIES_PER_SECOND, target, ratio)
 
 
 def _queries_per_second(bench: Bench, script: str, clients: int) -> float:

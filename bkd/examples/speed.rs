@@ -5,7 +5,10 @@ use std::time::Instant;
 
 use rayon::ThreadPoolBuilder;
 
-use bkd::{build, BuildOptions, Extent, Input, MemStore, Metric, Progress, Query, Search, Segment, Tid};
+use bkd::{
+    build, BuildOptions, Extent, HelpingThreads, Input, MemStore, Metric, Progress, Query, Search, Segment,
+    Tid,
+};
 
 fn main() {
     let mut arguments = std::env::args().skip(1).peekable();
@@ -17,9 +20,10 @@ fn main() {
     let count = arguments.next().unwrap_or(1_000_000);
     let dims = arguments.next().unwrap_or(64);
     let leaf_size = arguments.next().filter(|size| *size > 0);
-    let helpers = arguments
-        .next()
-        .map(|threads| Arc::new(ThreadPoolBuilder::new().num_threads(threads).build().expect("threads")));
+    let helpers = arguments.next().map(|threads| {
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        Arc::new(HelpingThreads::new(pool, 0))
+    });
 
     let mut state = 1u64;
     let mut random = move || {
@@ -47,8 +51,8 @@ fn main() {
             let query = Query::new(metric, &query).expect("a query");
             let mut search = Search::new(query, vec![(segment.clone(), &store)], Vec::new());
             search.expect(limit);
-            if let Some(pool) = &helpers {
-                search.set_helpers(pool.clone(), 0);
+            if let Some(threads) = &helpers {
+                search.set_helpers(threads.clone());
             }
             for _ in 0..limit {
                 search.next(&mut || ()).expect("a row");

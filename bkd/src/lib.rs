@@ -54,7 +54,7 @@ pub use kernels::{instruction_sets, use_instruction_set};
 pub use metric::{prepare, Metric, Placement};
 pub use packed::{pack_bits, pack_sparse, PackedInput, PackedQuery, PackedSearch, PackedWithin};
 pub use query::{ExactKeys, Query};
-pub use search::{Everything, Hit, ScanStats, Search, Within};
+pub use search::{Everything, HelpingThreads, Hit, ScanStats, Search, Within};
 pub use segment::Segment;
 pub use space::{BitMetric, Body, Packing, Space};
 pub use store::{MemStore, PageRead, PageSink};

@@ -41,20 +41,18 @@ pub trait PageRead {
         0
     }
 
-    /// Pages for other threads to read as long as what this returns is held. Calls `each` with them in their order.
+    /// Pages for other threads to read as long as what this returns is held, unless they would have to be looked for. Calls `each` with
+    /// them in their order.
     ///
     /// # Errors
     /// [`Error::Corrupt`] if a page is not what it should be.
-    ///
-    /// # Panics
-    /// If none can be lent.
     fn lend(
         &self,
         _kind: PageKind,
         _pages: &[u32],
         _each: &mut dyn FnMut(&Payload),
-    ) -> Result<Self::Lent<'_>> {
-        panic!("no page can be lent");
+    ) -> Result<Option<Self::Lent<'_>>> {
+        Ok(None)
     }
 
     /// Lets the reading of pages begin that are wanted soon, of all that are not in memory. Returns whether there were any. Only a hint: what
@@ -94,7 +92,12 @@ impl<S: PageRead> PageRead for &S {
         (**self).lendable()
     }
 
-    fn lend(&self, kind: PageKind, pages: &[u32], each: &mut dyn FnMut(&Payload)) -> Result<Self::Lent<'_>> {
+    fn lend(
+        &self,
+        kind: PageKind,
+        pages: &[u32],
+        each: &mut dyn FnMut(&Payload),
+    ) -> Result<Option<Self::Lent<'_>>> {
         (**self).lend(kind, pages, each)
     }
 
@@ -162,11 +165,16 @@ impl PageRead for MemStore {
         MEM_LENDABLE
     }
 
-    fn lend(&self, kind: PageKind, pages: &[u32], each: &mut dyn FnMut(&Payload)) -> Result<&MemStore> {
+    fn lend(
+        &self,
+        kind: PageKind,
+        pages: &[u32],
+        each: &mut dyn FnMut(&Payload),
+    ) -> Result<Option<&MemStore>> {
         for &page in pages {
             each(self.page(kind, page)?);
         }
-        Ok(self)
+        Ok(Some(self))
     }
 }
 

@@ -5,13 +5,18 @@ mod common;
 use std::sync::{Arc, LazyLock};
 
 use bkd::layout::{PageKind, Payload};
-use bkd::{Error, Filter, Hit, Input, KeyRanges, MemStore, Metric, PageRead, Query, Result, Search, Segment};
+use bkd::{
+    Error, Filter, HelpingThreads, Hit, Input, KeyRanges, MemStore, Metric, PageRead, Query, Result, Search,
+    Segment,
+};
 use common::*;
 use proptest::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::ThreadPoolBuilder;
 
-static POOL: LazyLock<Arc<ThreadPool>> =
-    LazyLock::new(|| Arc::new(ThreadPoolBuilder::new().num_threads(3).build().unwrap()));
+static THREADS: LazyLock<Arc<HelpingThreads>> = LazyLock::new(|| {
+    let pool = ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    Arc::new(HelpingThreads::new(pool, 0))
+});
 
 fn rows<S: PageRead>(mut search: Search<S>, limit: usize) -> Result<Vec<Hit>> {
     let mut rows = Vec::new();
@@ -25,7 +30,7 @@ fn rows<S: PageRead>(mut search: Search<S>, limit: usize) -> Result<Vec<Hit>> {
 }
 
 fn helped<S: PageRead>(mut search: Search<S>) -> Search<S> {
-    search.set_helpers(POOL.clone(), 0);
+    search.set_helpers(THREADS.clone());
     search
 }
 
@@ -152,9 +157,11 @@ impl PageRead for Store<'_> {
         self.lendable
     }
 
-    fn lend(&self, kind: PageKind, pages: &[u32], each: &mut dyn FnMut(&Payload)) -> Result<()> {
+    fn lend(&self, kind: PageKind, pages: &[u32], each: &mut dyn FnMut(&Payload)) -> Result<Option<()>> {
         assert!(pages.len() <= self.lendable && pages.windows(2).all(|pair| pair[0] < pair[1]));
-        pages.iter().try_for_each(|&page| Ok(each(self.look(kind, page)?)))
+        pages.iter().try_for_each(|&page| Ok(each(self.look(kind, page)?)))?;
+        // Of some, it would have to look for the last page.
+        Ok((pages.last().is_some_and(|last| last % 5 != 0)).then_some(()))
     }
 }
 

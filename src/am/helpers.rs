@@ -24,8 +24,8 @@ pub fn search(
     let pages: usize = segments.iter().map(|(segment, _)| segment.leaf_pages().len()).sum();
     let mut search = Search::new(query, segments, delta);
     if pages >= WORTHWHILE {
-        if let Some(pool) = threads::scan_pool() {
-            search.set_helpers(pool, WORTHWHILE);
+        if let Some(threads) = threads::scan_threads(WORTHWHILE) {
+            search.set_helpers(threads);
         }
     }
     search

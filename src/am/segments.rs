@@ -163,7 +163,16 @@ impl PageRead for SegmentPages {
         fair_share_of_buffers().min(MOST_LENT)
     }
 
-    fn lend(&self, kind: PageKind, pages: &[u32], each: &mut dyn FnMut(&Payload)) -> Result<PinnedPages> {
+    fn lend(
+        &self,
+        kind: PageKind,
+        pages: &[u32],
+        each: &mut dyn FnMut(&Payload),
+    ) -> Result<Option<PinnedPages>> {
+        // The first scan of a session looks for them, and at their checksums: then the rest is soon done here, too.
+        if pages.iter().any(|&page| self.opened.recent[page as usize].get() == 0) {
+            return Ok(None);
+        }
         // Their descriptors and headers are not in the processor's caches.
         pages.iter().for_each(|&page| self.fetch(page));
         let places = pages.iter().map(|&page| {
@@ -179,7 +188,7 @@ impl PageRead for SegmentPages {
             }
             each(payload(pinned.get(at).expect("just read")));
         }
-        Ok(pinned)
+        Ok(Some(pinned))
     }
 
     #[inline]

@@ -11,7 +11,7 @@ use std::thread::{self, ScopedJoinHandle, ThreadId};
 use std::time::Duration;
 
 use bkd::layout::{PageKind, Payload};
-use bkd::PageSink;
+use bkd::{HelpingThreads, PageSink};
 use pgrx::{pg_sys, PgSqlErrorCode};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -29,12 +29,12 @@ const BACKLOG: usize = 4;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const LARGE_BLOCK: i32 = 1 << 20;
 
-/// Threads that help the scans of this backend, and how many they are.
-static SCAN_POOL: Mutex<Option<Arc<ThreadPool>>> = Mutex::new(None);
+/// Threads that help the scans of this backend.
+static SCAN_THREADS: Mutex<Option<Arc<HelpingThreads>>> = Mutex::new(None);
 
-/// Threads for scans beside the backend's own, as many as a parallel query may have workers; `None` if there are to be none, or they cannot
+/// Threads for scans of so many pages or more beside the backend's own, as many as a parallel query may have workers; `None` if there are to be none, or they cannot
 /// be started. A parallel worker has none: the query has its share already.
-pub fn scan_pool() -> Option<Arc<ThreadPool>> {
+pub fn scan_threads(pages: usize) -> Option<Arc<HelpingThreads>> {
     // SAFETY: settings, and what this process is.
     let (per_gather, in_all, worker) = unsafe {
         (pg_sys::max_parallel_workers_per_gather, pg_sys::max_parallel_workers, pg_sys::ParallelWorkerNumber)
@@ -44,17 +44,17 @@ pub fn scan_pool() -> Option<Arc<ThreadPool>> {
     if threads == 0 || worker >= 0 {
         return None;
     }
-    let mut pool = SCAN_POOL.lock().unwrap_or_else(PoisonError::into_inner);
-    if pool.as_ref().is_none_or(|pool| pool.current_num_threads() != threads) {
-        // The threads of the old one, if any, end.
-        *pool = with_signals_blocked(|| {
+    let mut known = SCAN_THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+    if known.as_ref().is_none_or(|known| known.count() != threads) {
+        // Those that there are, if any, end.
+        *known = with_signals_blocked(|| {
             let name = |number| format!("kdtree scan {number}");
             ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build()
         })
         .ok()
-        .map(Arc::new);
+        .map(|pool| Arc::new(HelpingThreads::new(pool, pages)));
     }
-    pool.clone()
+    known.clone()
 }
 
 /// How many threads a maintenance command may use.

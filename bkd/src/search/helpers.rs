@@ -10,9 +10,12 @@
 use std::ops::Range;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::ptr::NonNull;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
 
@@ -30,9 +33,55 @@ const LENT: usize = 3;
 /// Pages of a part of a leaf that is lent as a whole, if runs are [cut](super::runs::cut) before.
 pub(super) const PART: usize = 64;
 
+/// Pages of a part that is too small to be lent.
+const SMALL: usize = 3;
+
+/// If twice in a row more than this share of the time of a pass was spent waiting for threads, the processors had something else to do,
+/// and for so many passes they are left to it.
+const LATE: f64 = 0.25;
+const REST: u32 = 20;
+
+/// Threads that may help searches.
+#[derive(Debug)]
+pub struct HelpingThreads {
+    pool: ThreadPool,
+    /// Pages of coarse codes that a pass must visit to be worth it.
+    pages: usize,
+    /// Passes for which they are still left alone.
+    rest: AtomicU32,
+    /// Whether they were late in the last one. To wake up from a long sleep takes some time, too.
+    late: AtomicBool,
+}
+
+impl HelpingThreads {
+    /// The threads of a pool, for passes over so many pages of coarse codes or more. With 0 they help with everything, be it worth it or
+    /// not, which is for tests.
+    pub fn new(pool: ThreadPool, pages: usize) -> Self {
+        HelpingThreads { pool, pages, rest: AtomicU32::new(0), late: AtomicBool::new(false) }
+    }
+
+    /// How many they are.
+    pub fn count(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// Whether they are to help with a pass over so many pages.
+    fn help(&self, pages: usize) -> bool {
+        let less = |rest: u32| rest.checked_sub(1);
+        pages >= self.pages && (self.always() || self.rest.fetch_update(Relaxed, Relaxed, less).is_err())
+    }
+
+    fn always(&self) -> bool {
+        self.pages == 0
+    }
+}
+
 /// Threads at work on pages of `S`.
 pub(super) struct Helpers<'a, S: PageRead + 'a> {
-    pool: &'a ThreadPool,
+    threads: &'a HelpingThreads,
+    began: Instant,
+    /// How long they were waited for.
+    waited: Duration,
     /// What is being scanned: the number of the task, and its pages, which stay where they are until it is back.
     lent: Vec<(u64, usize, S::Lent<'a>)>,
     /// How many pages these are.
@@ -60,8 +109,18 @@ struct Finished {
 }
 
 impl<'a, S: PageRead> Helpers<'a, S> {
-    pub(super) fn new(pool: &'a ThreadPool) -> Self {
-        Helpers { pool, lent: Vec::new(), pages: 0, next: 0, results: channel(), idle: Vec::new() }
+    /// For a pass over so many pages, if they are to help with that.
+    pub(super) fn of(threads: &'a HelpingThreads, pages: usize) -> Option<Self> {
+        threads.help(pages).then(|| Helpers {
+            threads,
+            began: Instant::now(),
+            waited: Duration::ZERO,
+            lent: Vec::new(),
+            pages: 0,
+            next: 0,
+            results: channel(),
+            idle: Vec::new(),
+        })
     }
 
     /// Has another thread scan the wanted vectors of a leaf, if one is about to be free and no more pages are lent than the store allows.
@@ -75,19 +134,19 @@ impl<'a, S: PageRead> Helpers<'a, S> {
         scan: &LeafScan,
         tau: f32,
     ) -> Result<bool> {
-        if self.lent.len() >= LENT * self.pool.current_num_threads() {
+        if self.lent.len() >= LENT * self.threads.count() {
             return Ok(false);
         }
         let leaf = waiting.leaf as usize;
         let mut pages = LentPages::of(segment, leaf);
         let needed = pages.needed(segment, leaf, wanted.runs);
-        if self.pages + needed.len() > store.lendable() {
+        let is_small = needed.len() <= SMALL && !self.threads.always();
+        if is_small || self.pages + needed.len() > store.lendable() {
             return Ok(false);
         }
         let mut at = needed.iter();
-        let lent = store.lend(PageKind::Leaf, &needed, &mut |page| {
-            pages.put(*at.next().expect("one for each"), page);
-        })?;
+        let put = &mut |page: &Payload| pages.put(*at.next().expect("one for each"), page);
+        let Some(lent) = store.lend(PageKind::Leaf, &needed, put)? else { return Ok(false) };
         let task = Task {
             segment: segment.clone(),
             pages,
@@ -101,7 +160,7 @@ impl<'a, S: PageRead> Helpers<'a, S> {
         self.lent.push((self.next, needed.len(), lent));
         let (number, results) = (self.next, self.results.0.clone());
         self.next += 1;
-        self.pool.spawn(move || {
+        self.threads.pool.spawn(move || {
             let found = catch_unwind(AssertUnwindSafe(|| task.run()));
             // There is nobody to tell but the one who waits for it.
             let _ = results.send(Finished { task: number, found });
@@ -123,8 +182,18 @@ impl<'a, S: PageRead> Helpers<'a, S> {
         if self.lent.is_empty() {
             return Ok(None);
         }
+        let began = Instant::now();
         let finished = self.results.1.recv().expect("we hold a sender ourselves");
+        self.waited += began.elapsed();
         self.take_back(finished).map(Some)
+    }
+
+    /// Looks back on the pass, which is over.
+    pub(super) fn conclude(&self) {
+        let late = self.waited.as_secs_f64() > LATE * self.began.elapsed().as_secs_f64();
+        if self.threads.late.swap(late, Relaxed) && late {
+            self.threads.rest.store(REST, Relaxed);
+        }
     }
 
     /// Scratch space that is not needed any more.

@@ -27,12 +27,11 @@ mod within;
 use std::ops::Range;
 use std::sync::Arc;
 
-use rayon::ThreadPool;
-
 pub(crate) use candidates::{Candidate, Candidates, DELTA};
 pub(crate) use cells::{cell_scores, place};
 use cells::{Budget, Cells, RankedCell};
 pub use everything::Everything;
+pub use helpers::HelpingThreads;
 use helpers::{Found, Helpers, PART};
 pub(crate) use leaf::read_header;
 use leaf::{LeafScan, Wanted};
@@ -160,8 +159,7 @@ pub struct Search<S> {
     /// Rows that were pending so far.
     handed_over: usize,
     exhausted: bool,
-    /// Threads that may help in passes over so many pages.
-    helpers: Option<(Arc<ThreadPool>, usize)>,
+    helpers: Option<Arc<HelpingThreads>>,
     scan: LeafScan,
     stats: ScanStats,
 }
@@ -198,10 +196,9 @@ impl<S: PageRead> Search<S> {
         }
     }
 
-    /// Lets the threads of a pool help in passes over so many pages of coarse codes or more. They see the pages that stores
-    /// [lend](PageRead::lend), and nothing else of the caller's.
-    pub fn set_helpers(&mut self, pool: Arc<ThreadPool>, pages: usize) {
-        self.helpers = Some((pool, pages));
+    /// Lets threads help. They see the pages that stores [lend](PageRead::lend), and nothing else of the caller's.
+    pub fn set_helpers(&mut self, threads: Arc<HelpingThreads>) {
+        self.helpers = Some(threads);
     }
 
     /// How many rows the caller is likely to want: a hint for the size of the first pass.
@@ -409,7 +406,7 @@ impl<S: PageRead> Search<S> {
             let segment = &self.segments[leaf.source as usize].0;
             segment.coarse_pages(segment.leaf_vectors(leaf.leaf as usize).len())
         });
-        visit.have_helped(self.helpers.as_ref(), pages.sum());
+        visit.have_helped(self.helpers.as_deref(), pages.sum());
         let vectors: u64 = self.segments.iter().map(|(segment, _)| u64::from(segment.vectors())).sum();
         let average = (vectors as f64 / self.stats.leaves as f64 * self.selectivity) as usize;
         let best = best_first(&self.segments).max(2 * self.capacity / average.max(1));
@@ -477,7 +474,7 @@ impl<S: PageRead> Search<S> {
             let segment = &self.segments[cell.source as usize].0;
             segment.coarse_pages(segment.cell(cell.cell).1.len())
         });
-        visit.have_helped(self.helpers.as_ref(), pages.sum());
+        visit.have_helped(self.helpers.as_deref(), pages.sum());
         let leaf_of = |cell: &RankedCell| self.segments[cell.source as usize].0.cell(cell.cell).0;
         let groups =
             first.chunks(1).chain(rest.chunk_by(|a, b| (a.source, leaf_of(a)) == (b.source, leaf_of(b))));
@@ -611,11 +608,9 @@ impl<'a, S: PageRead> Visit<'a, S> {
         }
     }
 
-    /// Lets other threads help with what follows, if there are any and it is enough pages.
-    fn have_helped(&mut self, helpers: Option<&'a (Arc<ThreadPool>, usize)>, pages: usize) {
-        if let Some((pool, _)) = helpers.filter(|(_, least)| pages >= *least) {
-            self.helpers = Some(Helpers::new(pool));
-        }
+    /// Lets threads help with what follows, so many pages, if there are any and they want to.
+    fn have_helped(&mut self, threads: Option<&'a HelpingThreads>, pages: usize) {
+        self.helpers = threads.and_then(|threads| Helpers::of(threads, pages));
     }
 
     /// Says which leaf of which source is probably visited after the next, so that it is on its way by then.
@@ -754,6 +749,7 @@ impl<'a, S: PageRead> Visit<'a, S> {
         stats: &mut ScanStats,
     ) -> Result<bool> {
         self.wait_for_helpers(candidates, stats)?;
+        self.helpers.iter().for_each(Helpers::conclude);
         self.settle(0, scan, candidates)?;
         Ok(self.latecomers)
     }
