@@ -7,8 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bkd::layout::meta::{Meta, SegmentEntry};
-use bkd::layout::{blob, payload, PageHeader, PageKind, Payload, PAYLOAD_OFFSET};
+use bkd::layout::{blob, payload, PageHeader, PageKind, Payload, PAYLOAD, PAYLOAD_OFFSET};
 use bkd::{Directory, Error, PageRead, Result, Segment};
+use pgrx::pg_sys;
 
 use super::chain::read_header;
 use crate::pg::buffer::{
@@ -41,11 +42,10 @@ impl Opened {
 
     /// Access to the pages, for one scan.
     pub fn pages(&self, index: Index) -> SegmentPages {
-        let refresh = SCANS.with(|scans| scans.replace(scans.get().wrapping_add(1))) % REFRESH;
         SegmentPages {
             index,
             opened: self.clone(),
-            refresh,
+            refresh: pages_to_refresh(),
             disk: Disk::default(),
             trusted: damage_is_found(),
         }
@@ -202,7 +202,7 @@ fn open_with(index: Index, meta: &Meta, mut known: HashMap<u64, Cached>) -> Vec<
 
 /// Reads a segment's directory and validates it.
 pub fn read_segment(index: Index, meta: &Meta, entry: &SegmentEntry) -> Result<Segment> {
-    let directory = read_directory(index, entry.id, entry.directory, entry.directory_bytes, |_| ())?;
+    let directory = decode_directory(index, entry)?;
     if (directory.space, directory.dims, directory.attributes.columns)
         != (meta.space, meta.dims, meta.columns)
     {
@@ -226,6 +226,82 @@ pub fn read_segment(index: Index, meta: &Meta, entry: &SegmentEntry) -> Result<S
         )));
     }
     Ok(segment)
+}
+
+/// Decodes a directory from where its pages are.
+fn decode_directory(index: Index, entry: &SegmentEntry) -> Result<Directory> {
+    let mut pages = DirectoryPages::new(index, entry);
+    Directory::decode_parts(entry.directory_bytes as usize, || {
+        check_for_interrupts();
+        pages.next()
+    })
+}
+
+/// The pages of a directory, one after the other.
+struct DirectoryPages {
+    index: Index,
+    owner: u64,
+    end: FileEnd,
+    sequence: u32,
+    /// Bytes on the pages that were not read yet.
+    left: usize,
+    block: u32,
+    /// The buffer of the last page.
+    before: pg_sys::Buffer,
+    refresh: u32,
+}
+
+impl DirectoryPages {
+    fn new(index: Index, entry: &SegmentEntry) -> Self {
+        DirectoryPages {
+            index,
+            owner: entry.id,
+            end: FileEnd::of(index),
+            sequence: 0,
+            left: entry.directory_bytes as usize,
+            block: entry.directory,
+            before: 0,
+            refresh: pages_to_refresh(),
+        }
+    }
+
+    /// The next page. All are full but the last.
+    fn next(&mut self) -> Result<Option<DirectoryPage>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.end.check(self.block)?;
+        let is_refreshed = self.sequence % REFRESH == self.refresh;
+        let place = RecentBuffer::new(if is_refreshed { 0 } else { next_buffer(self.before) });
+        let (page, _) = SharedPage::read_recent(self.index, self.block, &place);
+        let header = read_header(&page, self.block, PageKind::Directory, self.owner, self.sequence)?;
+        let used = self.left.min(PAYLOAD);
+        if header.used as usize != used {
+            return Err(Error::corrupt(format!(
+                "block {}: directory of segment {} has {} bytes on a page where {used} should be",
+                self.block, self.owner, header.used
+            )));
+        }
+        self.before = place.get();
+        self.block = header.next;
+        self.sequence += 1;
+        self.left -= used;
+        Ok(Some(DirectoryPage { page, used }))
+    }
+}
+
+/// What a page has of a directory.
+struct DirectoryPage {
+    page: SharedPage,
+    used: usize,
+}
+
+impl Deref for DirectoryPage {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &payload(&self.page)[..self.used]
+    }
 }
 
 /// Reads and decodes a directory; `visit` is told the blocks in which it lies.
@@ -271,6 +347,11 @@ fn walk_directory(
         check_for_interrupts();
     }
     Ok(pages)
+}
+
+/// Which pages to look up anew this time, modulo [`REFRESH`].
+fn pages_to_refresh() -> u32 {
+    SCANS.with(|scans| scans.replace(scans.get().wrapping_add(1))) % REFRESH
 }
 
 thread_local! {
