@@ -13,11 +13,12 @@ use pgrx::pg_sys;
 
 use super::chain::read_header;
 use crate::pg::buffer::{
-    address, damage_is_found, fetch_beginning, io_concurrency, next_buffer, prefetch, RecentBuffer,
-    SharedPage,
+    address, damage_is_found, fetch_beginning, io_concurrency, last_buffer, map, next_buffer, prefetch,
+    RecentBuffer, SharedPage,
 };
 use crate::pg::index::{FileEnd, FileId, Index};
 use crate::pg::interrupts::check_for_interrupts;
+use crate::pg::mark::Marks;
 use crate::pg::report::OrRaise;
 
 /// Memory that a backend keeps directories in, about. The segments of the index that was used last stay in any case.
@@ -48,6 +49,8 @@ impl Opened {
             refresh: pages_to_refresh(),
             disk: Disk::default(),
             trusted: damage_is_found(),
+            marks: None,
+            mapped: Cell::default(),
         }
     }
 
@@ -66,6 +69,39 @@ pub struct SegmentPages {
     disk: Disk,
     /// Whether pages in buffers are what was written.
     trusted: bool,
+    /// How those are known that another backend found sound, if this one is to believe it.
+    marks: Option<Marks>,
+    /// The last buffers whose memory was asked for.
+    mapped: Cell<(pg_sys::Buffer, pg_sys::Buffer)>,
+}
+
+/// So many pages are mapped at once.
+const MAPPED: u32 = 128;
+
+impl SegmentPages {
+    /// For a scan: pages that are sound are marked, and those that are marked taken for sound.
+    fn marking(self) -> Self {
+        SegmentPages { marks: Marks::of(self.index).filter(|_| !self.trusted), ..self }
+    }
+
+    /// The marks of a page's kind.
+    #[inline]
+    fn marks(&self, kind: PageKind) -> Option<Marks> {
+        // These never change.
+        self.marks.filter(|_| matches!(kind, PageKind::Leaf | PageKind::Fine))
+    }
+
+    /// Maps the memory of the buffers in which a page of the coarse stream and, probably, those behind it are.
+    fn map_from(&self, sequence: u32, buffer: pg_sys::Buffer) {
+        let (first, end) = self.mapped.get();
+        if (first..end).contains(&buffer) {
+            return;
+        }
+        let pages = self.opened.segment.leaf_pages().end.saturating_sub(sequence).min(MAPPED);
+        let end = buffer.saturating_add(pages as pg_sys::Buffer).min(last_buffer());
+        map(buffer..end);
+        self.mapped.set((buffer, end));
+    }
 }
 
 /// Whether pages have to be read from disk. Asking for them ahead takes time, so it begins when a page was missing, and ends when no
@@ -106,23 +142,29 @@ impl PageRead for SegmentPages {
         let block = segment.block(sequence);
         let recent = &self.opened.recent[sequence as usize];
         let before = recent.get();
-        let place = RecentBuffer::new(if sequence % REFRESH == self.refresh {
-            0
-        } else if before == 0 && sequence > 0 {
+        let likely = if before == 0 && sequence > 0 {
             // The first query of a connection. To look up all pages took half as long as to search.
             next_buffer(self.opened.recent[sequence as usize - 1].get())
         } else {
             before
-        });
+        };
+        let place = RecentBuffer::new(if sequence % REFRESH == self.refresh { 0 } else { likely });
+        if before == 0 && likely > 0 && kind == PageKind::Leaf {
+            self.map_from(sequence, likely);
+        }
         let (page, was_read) = SharedPage::read_recent(self.index, block, &place);
         if was_read {
             self.disk.missed(self.index);
         }
         // The checksum is looked at when the page is new to this backend: read for the first time, from disk, or found in another buffer,
-        // so read from disk by somebody else; unless Postgres did that. Later the header is enough to tell that the page is still this one.
+        // so read from disk by somebody else; unless Postgres did that, or another backend, which then left a mark. Later the header is enough to tell that the page is still this one.
         let is_new = (was_read || place.get() != before) && !self.trusted;
-        if is_new || !PageHeader::matches(&page, kind, segment.id(), sequence) {
+        let is_unknown = is_new && !self.marks(kind).is_some_and(|marks| marks.is_on(&page, block));
+        if is_unknown || !PageHeader::matches(&page, kind, segment.id(), sequence) {
             read_header(&page, block, kind, segment.id(), sequence)?;
+            if let Some(marks) = self.marks(kind) {
+                marks.put(&page, block);
+            }
         }
         // Not before: a page that is damaged is to be an error the next time, too.
         recent.set(place.get());
@@ -180,7 +222,10 @@ pub fn open_all(index: Index, meta: &Meta) -> Vec<Opened> {
 
 /// The same as what searches take: each segment with its pages.
 pub fn readable(index: Index, meta: &Meta) -> Vec<(Arc<Segment>, SegmentPages)> {
-    open_all(index, meta).into_iter().map(|opened| (opened.segment.clone(), opened.pages(index))).collect()
+    open_all(index, meta)
+        .into_iter()
+        .map(|opened| (opened.segment.clone(), opened.pages(index).marking()))
+        .collect()
 }
 
 /// One segment, without keeping it.

@@ -13,6 +13,7 @@ pub mod heap;
 pub mod horizon;
 pub mod index;
 pub mod interrupts;
+pub mod mark;
 pub mod report;
 pub mod row_address;
 pub mod structure_lock;

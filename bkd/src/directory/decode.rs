@@ -179,7 +179,9 @@ impl<P: Deref<Target = [u8]>, F: FnMut() -> Result<Option<P>>> Reading<P, F> {
     }
 
     fn cells(&mut self) -> Decoded<CellTable> {
-        let leaves = self.value::<u64>()?;
+        let leaves = u64::decode(&mut self.0)?;
+        let count = usize::try_from(leaves).unwrap_or(usize::MAX);
+        self.0.claim_container_read::<BoxTable>(count)?;
         let mut boxes = Vec::new();
         for _ in 0..leaves {
             boxes.push(self.boxes()?);
