@@ -19,6 +19,7 @@ use crate::pg::buffer::{
 use crate::pg::index::{FileEnd, FileId, Index};
 use crate::pg::interrupts::check_for_interrupts;
 use crate::pg::mark::Marks;
+use crate::pg::read_ahead::read_ahead;
 use crate::pg::report::OrRaise;
 
 /// Memory that a backend keeps directories in, about. The segments of the index that was used last stay in any case.
@@ -91,6 +92,19 @@ impl SegmentPages {
         self.marks.filter(|_| matches!(kind, PageKind::Leaf | PageKind::Fine))
     }
 
+    /// Has the system read pages that lie in order.
+    fn read_ahead(&self, pages: Range<u32>) {
+        let segment = &self.opened.segment;
+        let mut start = pages.start;
+        while start < pages.end {
+            let block = segment.block(start);
+            let is_next = |&page: &u32| segment.block(page) == block + (page - start);
+            let end = (start..pages.end).take_while(is_next).last().map_or(pages.end, |page| page + 1);
+            read_ahead(self.index, block..block + (end - start));
+            start = end;
+        }
+    }
+
     /// Maps the memory of the buffers in which a page of the coarse stream and, probably, those behind it are.
     fn map_from(&self, sequence: u32, buffer: pg_sys::Buffer) {
         let (first, end) = self.mapped.get();
@@ -112,7 +126,18 @@ struct Disk {
     concurrency: Cell<usize>,
     /// Pages that were asked for and were there, one after the other.
     found: Cell<usize>,
+    /// Pages of the coarse stream that were read in order: the first, and the last.
+    run: Cell<(u32, u32)>,
+    /// Up to where the system was told to read them.
+    told: Cell<u32>,
 }
+
+/// So many pages that were read in order make a run.
+const RUN: u32 = 64;
+/// Pages that may be left out in a run.
+const GAP: u32 = 48;
+/// Pages that the system is told to read ahead.
+const AHEAD: u32 = 512;
 
 /// After so many pages that were there, those that follow are taken to be there, too.
 const FOUND: usize = 64;
@@ -123,6 +148,24 @@ impl Disk {
             self.concurrency.set(io_concurrency(index));
         }
         self.found.set(0);
+    }
+
+    /// A page of the coarse stream was read, which ends at `end`. Returns which of those behind it to read ahead.
+    fn read_ahead(&self, page: u32, end: u32) -> Option<Range<u32>> {
+        let (first, last) = self.run.get();
+        if self.concurrency.get() == 0 || !(last..=last + GAP).contains(&page) {
+            self.run.set((page, page));
+            self.told.set(page + 1);
+            return None;
+        }
+        self.run.set((first, page));
+        let told = self.told.get().max(page + 1);
+        if page - first < RUN || page + AHEAD / 2 < told {
+            return None;
+        }
+        let until = end.min(page + AHEAD);
+        self.told.set(until);
+        (told < until).then_some(told..until)
     }
 
     fn asked(&self, pages: usize, missing: usize) {
@@ -155,6 +198,11 @@ impl PageRead for SegmentPages {
         let (page, was_read) = SharedPage::read_recent(self.index, block, &place);
         if was_read {
             self.disk.missed(self.index);
+            if kind == PageKind::Leaf {
+                if let Some(pages) = self.disk.read_ahead(sequence, segment.leaf_pages().end) {
+                    self.read_ahead(pages);
+                }
+            }
         }
         // The checksum is looked at when the page is new to this backend: read for the first time, from disk, or found in another buffer,
         // so read from disk by somebody else; unless Postgres did that, or another backend, which then left a mark. Later the header is enough to tell that the page is still this one.
