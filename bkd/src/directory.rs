@@ -1,5 +1,8 @@
 //! The directory of a segment: what a scan must know before it reads a leaf. Encoded with bincode, and nowhere else; numbers that are
-//! many are bytes to it ([`floats`]), which are copied, where it would decode one after the other.
+//! many are bytes to it ([`floats`]), which are copied, where it would decode one after the other. Every backend does that with megabytes
+//! before its first query, so they are copied once, from the pages to where they stay ([`decode`]).
+
+use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,20 +11,21 @@ use crate::layout::packed::PackedLayout;
 use crate::layout::NO_BLOCK;
 use crate::{Calibration, Error, Result, Space};
 
+mod decode;
 mod floats;
 
 /// Directions on which the tree was split, and in which the leaves have boxes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Axes {
     /// The vectors' own dimensions.
     Own,
     /// Orthonormal directions (leading principal components), `rows.len() / dims` of them, applied to x - center.
     Principal {
         /// Origin of the axes.
-        #[serde(with = "floats")]
+        #[serde(serialize_with = "floats::serialize")]
         center: Vec<f32>,
         /// The directions, one after the other.
-        #[serde(with = "floats")]
+        #[serde(serialize_with = "floats::serialize")]
         rows: Vec<f32>,
     },
 }
@@ -37,35 +41,35 @@ impl Axes {
 }
 
 /// The leaves of a segment, or its cells, in storage order, as a structure of arrays.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct BoxTable {
     /// Vectors of each.
     pub vectors: Vec<u32>,
     /// Lower ends of their boxes on the axes: `low[axis * leaves + leaf]`. Packed values have one axis, their
     /// [size](crate::layout::packed).
-    #[serde(with = "floats")]
+    #[serde(serialize_with = "floats::serialize")]
     pub low: Vec<f32>,
     /// Upper ends, in the same order.
-    #[serde(with = "floats")]
+    #[serde(serialize_with = "floats::serialize")]
     pub high: Vec<f32>,
     /// Largest norm of what the axes do not see of its vectors (zero with [`Axes::Own`]).
-    #[serde(with = "floats")]
+    #[serde(serialize_with = "floats::serialize")]
     pub beyond: Vec<f32>,
 }
 
 /// The cells of a segment, in storage order, as a structure of arrays: runs of neighbouring vectors within leaves. An exact search
 /// leaves out those whose boxes are too far away, an approximate one visits those whose centres are nearest to the query.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct CellTable {
     /// The cells of each leaf: vectors, which add up to the leaf's, and boxes.
     pub boxes: Vec<BoxTable>,
     /// Centres on the axes: `center[axis * cells + cell]`.
-    #[serde(with = "floats")]
+    #[serde(serialize_with = "floats::serialize")]
     pub center: Vec<f32>,
     /// How far the vectors are from the centres on the axes: what is added to the squared distance of a centre, so that of two cells
     /// as far away the denser comes first. For inner products: what a query's length times this is added to the product,
     /// since it is the largest that counts.
-    #[serde(with = "floats")]
+    #[serde(serialize_with = "floats::serialize")]
     pub spread: Vec<f32>,
     /// How many cells it takes.
     pub calibration: Calibration,
@@ -120,7 +124,7 @@ pub struct Extent {
 }
 
 /// The directory of a segment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Directory {
     /// What the segment is of.
     pub space: Space,
@@ -164,13 +168,20 @@ impl Directory {
     /// # Errors
     /// [`Error::Corrupt`] if the bytes are no directory or its parts do not fit together.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
-        let config = bincode::config::standard().with_limit::<MAX_DECODED_BYTES>();
-        let (directory, read): (Directory, usize) =
-            bincode::serde::borrow_decode_from_slice(bytes, config)
-                .map_err(|error| Error::corrupt(format!("segment directory: {error}")))?;
-        if read != bytes.len() {
-            return Err(Error::corrupt("segment directory is followed by other bytes"));
-        }
+        let mut bytes = Some(bytes);
+        Self::decode_parts(bytes.map_or(0, <[u8]>::len), || Ok(bytes.take()))
+    }
+
+    /// The same of bytes that come in parts, `length` in all: `next` returns one after the other, and is called when the one before was
+    /// dropped.
+    ///
+    /// # Errors
+    /// The same, and what `next` returns.
+    pub fn decode_parts<P: Deref<Target = [u8]>>(
+        length: usize,
+        next: impl FnMut() -> Result<Option<P>>,
+    ) -> Result<Self> {
+        let directory = decode::directory(length, next)?;
         directory.validate()?;
         Ok(directory)
     }
@@ -196,8 +207,8 @@ impl Directory {
     fn validate(&self) -> Result<()> {
         let dims = self.dims as usize;
         let leaves = self.leaves.vectors.len();
-        let finite = |values: &[f32]| values.iter().all(|x| x.is_finite());
-        let natural = |values: &[f32]| values.iter().all(|&x| x.is_finite() && x >= 0.0);
+        let finite = |values: &[f32]| all(values, |x| x.is_finite());
+        let natural = |values: &[f32]| all(values, |x| x.is_finite() && x >= 0.0);
         let axes_fit = match &self.axes {
             Axes::Own => true,
             Axes::Principal { center, rows } => {
@@ -217,7 +228,7 @@ impl Directory {
                 && natural(beyond)
                 && finite(low)
                 && finite(high)
-                && low.iter().zip(high).all(|(low, high)| low <= high)
+                && ascend(low, high)
         };
         let vectors = &self.leaves.vectors;
         let fits = (1..=self.space.max_dims()).contains(&dims)
@@ -249,6 +260,20 @@ impl Directory {
         }
     }
 }
+
+/// Whether all numbers are so. A stretch of them is looked at without a branch.
+fn all(numbers: &[f32], is_so: impl Fn(f32) -> bool) -> bool {
+    numbers.chunks(STRETCH).all(|stretch| stretch.iter().fold(true, |so_far, &x| so_far & is_so(x)))
+}
+
+/// Whether each number is at most the other at its place.
+fn ascend(low: &[f32], high: &[f32]) -> bool {
+    let mut stretches = low.chunks(STRETCH).zip(high.chunks(STRETCH));
+    stretches.all(|(low, high)| low.iter().zip(high).fold(true, |so_far, (low, high)| so_far & (low <= high)))
+}
+
+/// Numbers that are looked at without a branch.
+const STRETCH: usize = 128;
 
 /// Whether the vectors of cells add up to those of their leaves.
 fn fill(cells: &[BoxTable], leaves: &[u32]) -> bool {

@@ -7,17 +7,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bkd::layout::meta::{Meta, SegmentEntry};
-use bkd::layout::{blob, payload, PageHeader, PageKind, Payload, PAYLOAD_OFFSET};
+use bkd::layout::{blob, payload, PageHeader, PageKind, Payload, PAYLOAD, PAYLOAD_OFFSET};
 use bkd::{Directory, Error, PageRead, Result, Segment};
 use pgrx::pg_sys;
 
 use super::chain::read_header;
 use crate::pg::buffer::{
-    address, damage_is_found, fair_share_of_buffers, fetch_beginning, io_concurrency, next_buffer, prefetch,
-    PinnedPages, RecentBuffer, SharedPage,
+    address, damage_is_found, fair_share_of_buffers, fetch_beginning, io_concurrency, last_buffer, map,
+    next_buffer, prefetch, PinnedPages, RecentBuffer, SharedPage,
 };
 use crate::pg::index::{FileEnd, FileId, Index};
 use crate::pg::interrupts::check_for_interrupts;
+use crate::pg::mark::Marks;
+use crate::pg::read_ahead::read_ahead;
 use crate::pg::report::{in_recovery, OrRaise};
 
 /// Memory that a backend keeps directories in, about. The segments of the index that was used last stay in any case.
@@ -42,13 +44,14 @@ impl Opened {
 
     /// Access to the pages, for one scan.
     pub fn pages(&self, index: Index) -> SegmentPages {
-        let refresh = SCANS.with(|scans| scans.replace(scans.get().wrapping_add(1))) % REFRESH;
         SegmentPages {
             index,
             opened: self.clone(),
-            refresh,
+            refresh: pages_to_refresh(),
             disk: Disk::default(),
             trusted: damage_is_found(),
+            marks: None,
+            mapped: Cell::default(),
         }
     }
 
@@ -67,6 +70,52 @@ pub struct SegmentPages {
     disk: Disk,
     /// Whether pages in buffers are what was written.
     trusted: bool,
+    /// How those are known that another backend found sound, if this one is to believe it.
+    marks: Option<Marks>,
+    /// The last buffers whose memory was asked for.
+    mapped: Cell<(pg_sys::Buffer, pg_sys::Buffer)>,
+}
+
+/// So many pages are mapped at once.
+const MAPPED: u32 = 128;
+
+impl SegmentPages {
+    /// For a scan: pages that are sound are marked, and those that are marked taken for sound.
+    fn marking(self) -> Self {
+        SegmentPages { marks: Marks::of(self.index).filter(|_| !self.trusted), ..self }
+    }
+
+    /// The marks of a page's kind.
+    #[inline]
+    fn marks(&self, kind: PageKind) -> Option<Marks> {
+        // These never change.
+        self.marks.filter(|_| matches!(kind, PageKind::Leaf | PageKind::Fine))
+    }
+
+    /// Has the system read pages that lie in order.
+    fn read_ahead(&self, pages: Range<u32>) {
+        let segment = &self.opened.segment;
+        let mut start = pages.start;
+        while start < pages.end {
+            let block = segment.block(start);
+            let is_next = |&page: &u32| segment.block(page) == block + (page - start);
+            let end = (start..pages.end).take_while(is_next).last().map_or(pages.end, |page| page + 1);
+            read_ahead(self.index, block..block + (end - start));
+            start = end;
+        }
+    }
+
+    /// Maps the memory of the buffers in which a page of the coarse stream and, probably, those behind it are.
+    fn map_from(&self, sequence: u32, buffer: pg_sys::Buffer) {
+        let (first, end) = self.mapped.get();
+        if (first..end).contains(&buffer) {
+            return;
+        }
+        let pages = self.opened.segment.leaf_pages().end.saturating_sub(sequence).min(MAPPED);
+        let end = buffer.saturating_add(pages as pg_sys::Buffer).min(last_buffer());
+        map(buffer..end);
+        self.mapped.set((buffer, end));
+    }
 }
 
 /// Whether pages have to be read from disk. Asking for them ahead takes time, so it begins when a page was missing, and ends when no
@@ -77,10 +126,21 @@ struct Disk {
     concurrency: Cell<usize>,
     /// Pages that were asked for and were there, one after the other.
     found: Cell<usize>,
+    /// Pages of the coarse stream that were read in order: the first, and the last.
+    run: Cell<(u32, u32)>,
+    /// Up to where the system was told to read them.
+    told: Cell<u32>,
 }
 
 /// The most pages that are lent at once, with however many buffers.
 const MOST_LENT: usize = 256;
+
+/// So many pages that were read in order make a run.
+const RUN: u32 = 64;
+/// Pages that may be left out in a run.
+const GAP: u32 = 48;
+/// Pages that the system is told to read ahead.
+const AHEAD: u32 = 512;
 
 /// After so many pages that were there, those that follow are taken to be there, too.
 const FOUND: usize = 64;
@@ -93,6 +153,24 @@ impl Disk {
         self.found.set(0);
     }
 
+    /// A page of the coarse stream was read, which ends at `end`. Returns which of those behind it to read ahead.
+    fn read_ahead(&self, page: u32, end: u32) -> Option<Range<u32>> {
+        let (first, last) = self.run.get();
+        if self.concurrency.get() == 0 || !(last..=last + GAP).contains(&page) {
+            self.run.set((page, page));
+            self.told.set(page + 1);
+            return None;
+        }
+        self.run.set((first, page));
+        let told = self.told.get().max(page + 1);
+        if page - first < RUN || page + AHEAD / 2 < told {
+            return None;
+        }
+        let until = end.min(page + AHEAD);
+        self.told.set(until);
+        (told < until).then_some(told..until)
+    }
+
     fn asked(&self, pages: usize, missing: usize) {
         self.found.set(if missing > 0 { 0 } else { self.found.get() + pages });
         if self.found.get() >= FOUND {
@@ -102,19 +180,13 @@ impl Disk {
 }
 
 impl SegmentPages {
-    /// Whether a page is to be looked up anew in this scan.
+    /// The buffer in which to look for a page that is likely in this one, or 0 if it is to be looked up anew in this scan.
     #[inline]
-    fn is_refreshed(&self, sequence: u32) -> bool {
-        sequence % REFRESH == self.refresh
-    }
-
-    /// The buffer in which to look for a page first, if it was in this one, or 0.
-    #[inline]
-    fn place(&self, sequence: u32, before: pg_sys::Buffer) -> pg_sys::Buffer {
-        if self.is_refreshed(sequence) {
+    fn place(&self, sequence: u32, likely: pg_sys::Buffer) -> pg_sys::Buffer {
+        if sequence % REFRESH == self.refresh {
             0
         } else {
-            before
+            likely
         }
     }
 
@@ -124,21 +196,34 @@ impl SegmentPages {
         let block = segment.block(sequence);
         let recent = &self.opened.recent[sequence as usize];
         let before = recent.get();
-        let place = RecentBuffer::new(if before == 0 && sequence > 0 && !self.is_refreshed(sequence) {
+        let likely = if before == 0 && sequence > 0 {
             // The first query of a connection. To look up all pages took half as long as to search.
             next_buffer(self.opened.recent[sequence as usize - 1].get())
         } else {
-            self.place(sequence, before)
-        });
+            before
+        };
+        let place = RecentBuffer::new(self.place(sequence, likely));
+        if before == 0 && likely > 0 && kind == PageKind::Leaf {
+            self.map_from(sequence, likely);
+        }
         let (page, was_read) = SharedPage::read_recent(self.index, block, &place);
         if was_read {
             self.disk.missed(self.index);
+            if kind == PageKind::Leaf {
+                if let Some(pages) = self.disk.read_ahead(sequence, segment.leaf_pages().end) {
+                    self.read_ahead(pages);
+                }
+            }
         }
         // The checksum is looked at when the page is new to this backend: read for the first time, from disk, or found in another buffer,
-        // so read from disk by somebody else; unless Postgres did that. Later the header is enough to tell that the page is still this one.
+        // so read from disk by somebody else; unless Postgres did that, or another backend, which then left a mark. Later the header is enough to tell that the page is still this one.
         let is_new = (was_read || place.get() != before) && !self.trusted;
-        if is_new || !PageHeader::matches(&page, kind, segment.id(), sequence) {
+        let is_unknown = is_new && !self.marks(kind).is_some_and(|marks| marks.is_on(&page, block));
+        if is_unknown || !PageHeader::matches(&page, kind, segment.id(), sequence) {
             read_header(&page, block, kind, segment.id(), sequence)?;
+            if let Some(marks) = self.marks(kind) {
+                marks.put(&page, block);
+            }
         }
         // Not before: a page that is damaged is to be an error the next time, too.
         recent.set(place.get());
@@ -242,7 +327,10 @@ pub fn open_all(index: Index, meta: &Meta) -> Vec<Opened> {
 
 /// The same as what searches take: each segment with its pages.
 pub fn readable(index: Index, meta: &Meta) -> Vec<(Arc<Segment>, SegmentPages)> {
-    open_all(index, meta).into_iter().map(|opened| (opened.segment.clone(), opened.pages(index))).collect()
+    open_all(index, meta)
+        .into_iter()
+        .map(|opened| (opened.segment.clone(), opened.pages(index).marking()))
+        .collect()
 }
 
 /// One segment, without keeping it.
@@ -264,7 +352,7 @@ fn open_with(index: Index, meta: &Meta, mut known: HashMap<u64, Cached>) -> Vec<
 
 /// Reads a segment's directory and validates it.
 pub fn read_segment(index: Index, meta: &Meta, entry: &SegmentEntry) -> Result<Segment> {
-    let directory = read_directory(index, entry.id, entry.directory, entry.directory_bytes, |_| ())?;
+    let directory = decode_directory(index, entry)?;
     if (directory.space, directory.dims, directory.attributes.columns)
         != (meta.space, meta.dims, meta.columns)
     {
@@ -288,6 +376,82 @@ pub fn read_segment(index: Index, meta: &Meta, entry: &SegmentEntry) -> Result<S
         )));
     }
     Ok(segment)
+}
+
+/// Decodes a directory from where its pages are.
+fn decode_directory(index: Index, entry: &SegmentEntry) -> Result<Directory> {
+    let mut pages = DirectoryPages::new(index, entry);
+    Directory::decode_parts(entry.directory_bytes as usize, || {
+        check_for_interrupts();
+        pages.next()
+    })
+}
+
+/// The pages of a directory, one after the other.
+struct DirectoryPages {
+    index: Index,
+    owner: u64,
+    end: FileEnd,
+    sequence: u32,
+    /// Bytes on the pages that were not read yet.
+    left: usize,
+    block: u32,
+    /// The buffer of the last page.
+    before: pg_sys::Buffer,
+    refresh: u32,
+}
+
+impl DirectoryPages {
+    fn new(index: Index, entry: &SegmentEntry) -> Self {
+        DirectoryPages {
+            index,
+            owner: entry.id,
+            end: FileEnd::of(index),
+            sequence: 0,
+            left: entry.directory_bytes as usize,
+            block: entry.directory,
+            before: 0,
+            refresh: pages_to_refresh(),
+        }
+    }
+
+    /// The next page. All are full but the last.
+    fn next(&mut self) -> Result<Option<DirectoryPage>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.end.check(self.block)?;
+        let is_refreshed = self.sequence % REFRESH == self.refresh;
+        let place = RecentBuffer::new(if is_refreshed { 0 } else { next_buffer(self.before) });
+        let (page, _) = SharedPage::read_recent(self.index, self.block, &place);
+        let header = read_header(&page, self.block, PageKind::Directory, self.owner, self.sequence)?;
+        let used = self.left.min(PAYLOAD);
+        if header.used as usize != used {
+            return Err(Error::corrupt(format!(
+                "block {}: directory of segment {} has {} bytes on a page where {used} should be",
+                self.block, self.owner, header.used
+            )));
+        }
+        self.before = place.get();
+        self.block = header.next;
+        self.sequence += 1;
+        self.left -= used;
+        Ok(Some(DirectoryPage { page, used }))
+    }
+}
+
+/// What a page has of a directory.
+struct DirectoryPage {
+    page: SharedPage,
+    used: usize,
+}
+
+impl Deref for DirectoryPage {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &payload(&self.page)[..self.used]
+    }
 }
 
 /// Reads and decodes a directory; `visit` is told the blocks in which it lies.
@@ -333,6 +497,11 @@ fn walk_directory(
         check_for_interrupts();
     }
     Ok(pages)
+}
+
+/// Which pages to look up anew this time, modulo [`REFRESH`].
+fn pages_to_refresh() -> u32 {
+    SCANS.with(|scans| scans.replace(scans.get().wrapping_add(1))) % REFRESH
 }
 
 thread_local! {

@@ -7,7 +7,7 @@
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::ptr::NonNull;
 
 use bkd::layout::{PageHeader, NO_BLOCK, PAGE_SIZE};
@@ -200,9 +200,7 @@ fn blocks_read() -> i64 {
 /// The buffer behind another, or 0: where the next page of a file is likely to be, if both were read at the same time.
 #[inline]
 pub fn next_buffer(buffer: pg_sys::Buffer) -> pg_sys::Buffer {
-    // SAFETY: a setting, which is constant while the server runs.
-    let last = unsafe { pg_sys::NBuffers };
-    if (1..last).contains(&buffer) {
+    if (1..last_buffer()).contains(&buffer) {
         buffer + 1
     } else {
         0
@@ -234,6 +232,22 @@ pub fn fetch_beginning(buffer: pg_sys::Buffer) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = buffer;
+}
+
+/// Has the system show this process the memory of some buffers, by a look at one byte of each piece of memory that Linux maps at once. One
+/// fault right after the other takes less than half of the time that they take between other work.
+pub fn map(buffers: Range<pg_sys::Buffer>) {
+    const AT_ONCE: usize = (64 << 10) / PAGE_SIZE;
+    for page in buffers.step_by(AT_ONCE).filter_map(address) {
+        // SAFETY: the buffers are there as long as the process, and any byte will do.
+        unsafe { page.read_volatile() };
+    }
+}
+
+/// The last buffer.
+pub fn last_buffer() -> pg_sys::Buffer {
+    // SAFETY: a setting, which is constant while the server runs.
+    unsafe { pg_sys::NBuffers }
 }
 
 /// Whether Postgres finds damage when it reads a page: then there is none in its buffers.
@@ -268,6 +282,15 @@ impl SharedPage {
         let before = blocks_read();
         let page = SharedPage(Locked::read_recent(index, block, recent, pg_sys::BUFFER_LOCK_SHARE));
         (page, blocks_read() != before)
+    }
+
+    pub(super) fn buffer(&self) -> pg_sys::Buffer {
+        self.0.buffer
+    }
+
+    /// Where the page is in memory.
+    pub(super) fn start(&self) -> *mut u8 {
+        self.0.page.as_ptr().cast()
     }
 }
 

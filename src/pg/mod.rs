@@ -13,6 +13,8 @@ pub mod heap;
 pub mod horizon;
 pub mod index;
 pub mod interrupts;
+pub mod mark;
+pub mod read_ahead;
 pub mod report;
 pub mod row_address;
 pub mod structure_lock;

@@ -28,6 +28,27 @@ pub fn file_numbers(file: FileLocator) -> [pg_sys::Oid; 3] {
     return [file.spcOid, file.dbOid, file.relNumber];
 }
 
+/// Path of the main fork of a relation that is not temporary, from the data directory.
+pub fn path(file: FileLocator) -> Option<String> {
+    let [tablespace, database, number] = file_numbers(file);
+    // Not that of a temporary relation, which is one's own.
+    const NOBODY: c_int = -1;
+    let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
+    // SAFETY: the path is made, not looked at; where it was allocated, it is freed when it has been copied.
+    unsafe {
+        let path = pg_sys::GetRelationPath(database, tablespace, number, NOBODY, fork);
+        #[cfg(not(feature = "pg18"))]
+        let copy = {
+            let copy = CStr::from_ptr(path).to_str().ok().map(str::to_owned);
+            pg_sys::pfree(path.cast());
+            copy
+        };
+        #[cfg(feature = "pg18")]
+        let copy = CStr::from_ptr(path.str_.as_ptr()).to_str().ok().map(str::to_owned);
+        copy
+    }
+}
+
 /// The subtransaction of this transaction that gave the relation the first of its new files, or 0.
 pub fn first_new_file(relation: &pg_sys::RelationData) -> pg_sys::SubTransactionId {
     #[cfg(any(feature = "pg14", feature = "pg15"))]

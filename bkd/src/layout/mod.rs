@@ -56,6 +56,10 @@ const _: () = assert!(PAYLOAD.is_multiple_of(CHUNK));
 #[cfg(target_endian = "big")]
 compile_error!("the on-disk format is little-endian");
 
+/// Where a page in memory can have a [`note`]. On disk these bytes are zeros. They lie in front of the header's checksum, which
+/// covers them, so that one write of eight bytes changes both, and who reads them at once sees a sound page before and after.
+pub const NOTE_OFFSET: usize = HEADER_CHECKSUM.start - 4;
+
 /// A page's payload.
 pub type Payload = [u8; PAYLOAD];
 
@@ -158,7 +162,8 @@ impl PageHeader {
             });
         }
         let version = u16::from_le_bytes([header[4], header[5]]);
-        let is_checksum_right = page[HEADER_CHECKSUM] == header_checksum(page).to_le_bytes();
+        let noted = noted_now(page);
+        let is_checksum_right = noted == noted_as(page, noted as u32);
         let is_other = is_checksum_right || version < FIRST_WITH_CHECKSUM && !is_version_damaged(page);
         if version != FORMAT_VERSION && is_other {
             return Err(Error::Version(version));
@@ -254,7 +259,27 @@ pub fn set_header_checksum(page: &mut [u8; PAGE_SIZE]) {
 }
 
 fn header_checksum(page: &[u8; PAGE_SIZE]) -> u32 {
-    crc32fast::hash(&page[HEADER_COVERED])
+    (noted_as(page, note(page)) >> 32) as u32
+}
+
+/// What somebody noted on a page in memory; 0 if nobody did.
+#[inline]
+pub fn note(page: &[u8; PAGE_SIZE]) -> u32 {
+    noted_now(page) as u32
+}
+
+/// The note and the header's checksum, read at once: another process may be writing a note.
+#[inline]
+fn noted_now(page: &[u8; PAGE_SIZE]) -> u64 {
+    u64::from_le_bytes(page[NOTE_OFFSET..PAYLOAD_OFFSET].try_into().expect("eight bytes"))
+}
+
+/// What the eight bytes at [`NOTE_OFFSET`] are, as a number, on a page with this header and note: the note and the header's checksum.
+pub fn noted_as(page: &[u8; PAGE_SIZE], note: u32) -> u64 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&page[HEADER_COVERED.start..NOTE_OFFSET]);
+    hasher.update(&note.to_le_bytes());
+    u64::from(note) | u64::from(hasher.finalize()) << 32
 }
 
 /// Whether a page is zeros behind the payload in use, as it was written. Nobody reads these bytes.
@@ -318,6 +343,24 @@ mod tests {
         assert!(!is_rest_zero(&page, &header));
         assert_eq!(PageHeader::read(&page), Ok(header));
         assert!(PageHeader::read(&[0; PAGE_SIZE]).is_err());
+    }
+
+    #[test]
+    fn a_note_leaves_the_page_sound() {
+        let mut page = [0u8; PAGE_SIZE];
+        page[PAYLOAD_OFFSET..].fill(0x5a);
+        let header = PageHeader { used: PAYLOAD as u32, ..PageHeader::new(PageKind::Fine, 42, 3) };
+        header.write(&mut page);
+        set_checksum(&mut page);
+        let (written, header) = (page, PageHeader::read(&page).unwrap());
+        assert_eq!(note(&page), 0);
+        let noted = noted_as(&page, 0xdead_beef);
+        page[NOTE_OFFSET..PAYLOAD_OFFSET].copy_from_slice(&noted.to_le_bytes());
+        assert_eq!((note(&page), PageHeader::read(&page)), (0xdead_beef, Ok(header)));
+        // Who changes the page forgets it.
+        header.write(&mut page);
+        set_header_checksum(&mut page);
+        assert_eq!(page, written);
     }
 
     #[test]
