@@ -27,6 +27,8 @@ def measure(bench: Bench) -> Section:
             pgvectors.copy_in(connection, "items", pgvectors.uniform(bench.rows, dims))
             connection.execute(f"CREATE INDEX ON items {bench.index}")
             connection.execute("VACUUM ANALYZE items")
+            # Pages that are still to be written are verified by every backend.
+            connection.execute("CHECKPOINT")
             times = [_connection(bench, queries) for _ in range(_CONNECTIONS)][1:]
             line.done()
         first, later, by_key = (median(column) for column in zip(*times, strict=True))

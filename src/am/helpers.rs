@@ -12,7 +12,7 @@ use bkd::{Query, Search, Segment, Tid};
 use super::segments::SegmentPages;
 use crate::pg::threads;
 
-/// Pages of codes from which on it pays to wake threads: what is read in some tenths of a millisecond.
+/// Pages of codes from which on it pays to wake threads: what is read in half a millisecond, about.
 const WORTHWHILE: usize = 1024;
 
 /// A search in segments and a delta, as [`Search::new`] begins it, which threads will help if the segments are large enough.

@@ -1,4 +1,7 @@
-"""Pages that one backend found sound are marked in memory for the others (src/pg/mark.rs): never on disk, and not for what is read again."""
+"""Pages that one backend found sound are marked in memory for the others (src/pg/mark.rs).
+
+Marks are never on disk, and not on what is read again.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -118,7 +121,7 @@ def test_marks_stay_in_memory(make_cluster: Callable[..., Cluster], rng: Generat
 
 @pytest.mark.parametrize("database", ["marks", "copy"])
 def test_damage_behind_a_mark(make_cluster: Callable[..., Cluster], rng: Generator, database: str) -> None:
-    """What is read from disk again is looked at again; and a mark that was copied with its page means nothing."""
+    """What is read from disk again is looked at again, and a mark that was copied means nothing."""
     cluster = make_cluster("server", **SETTINGS)
     create_database(cluster, "marks")
     with vectors.register(cluster.connect("marks")) as connection:
