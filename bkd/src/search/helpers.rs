@@ -90,7 +90,7 @@ pub(super) struct Helpers<'a, S: PageRead + 'a> {
     next: u64,
     results: (Sender<Finished>, Receiver<Finished>),
     /// Scratch space that no task uses.
-    idle: Vec<Box<LeafScan>>,
+    idle: Vec<LeafScan>,
 }
 
 /// What a thread found.
@@ -100,7 +100,7 @@ pub(super) struct Found {
     pub scanned: Scanned,
     /// By these they can be compared.
     pub view: View,
-    pub scan: Box<LeafScan>,
+    pub scan: LeafScan,
 }
 
 struct Finished {
@@ -154,7 +154,7 @@ impl<'a, S: PageRead> Helpers<'a, S> {
             masks: wanted.masks.map(<[Survivors]>::to_vec),
             waiting,
             tau,
-            scan: self.idle.pop().unwrap_or_else(|| Box::new(scan.another())),
+            scan: self.idle.pop().unwrap_or_else(|| scan.another()),
         };
         self.pages += needed.len();
         self.lent.push((self.next, needed.len(), lent));
@@ -197,7 +197,7 @@ impl<'a, S: PageRead> Helpers<'a, S> {
     }
 
     /// Scratch space that is not needed any more.
-    pub(super) fn give_back(&mut self, scan: Box<LeafScan>) {
+    pub(super) fn give_back(&mut self, scan: LeafScan) {
         self.idle.push(scan);
     }
 
@@ -230,7 +230,7 @@ struct Task {
     masks: Option<Vec<Survivors>>,
     waiting: Waiting,
     tau: f32,
-    scan: Box<LeafScan>,
+    scan: LeafScan,
 }
 
 impl Task {

@@ -73,16 +73,16 @@ mod tests {
     }
     #[test]
     fn runs_are_cut() {
-        let mut parts = Vec::new();
+        let (mut parts, mut number) = (Vec::new(), 0);
         let each = |part: &[Range<u32>]| -> Result<(), ()> {
-            parts.push(part.to_vec());
+            parts.extend(part.iter().map(|run| (number, run.clone())));
+            number += 1;
             Ok(())
         };
         cut(&[103..105, 109..131, 155..156], 100, 10, each).unwrap();
-        assert_eq!(
-            parts,
-            [vec![103..105, 109..110], vec![110..120], vec![120..130], vec![130..131], vec![155..156]]
-        );
+        let expected =
+            [(0, 103..105), (0, 109..110), (1, 110..120), (2, 120..130), (3, 130..131), (4, 155..156)];
+        assert_eq!(parts, expected);
         cut(&[], 100, 10, |_| Err("called")).unwrap();
     }
 }
