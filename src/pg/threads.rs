@@ -39,8 +39,7 @@ pub fn scan_threads(pages: usize) -> Option<Arc<HelpingThreads>> {
     let (per_gather, in_all, worker) = unsafe {
         (pg_sys::max_parallel_workers_per_gather, pg_sys::max_parallel_workers, pg_sys::ParallelWorkerNumber)
     };
-    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
-    let threads = (per_gather.min(in_all).max(0) as usize).min(cores - 1);
+    let threads = (per_gather.min(in_all).max(0) as usize).min(cores() - 1);
     if threads == 0 || worker >= 0 {
         return None;
     }
@@ -57,10 +56,15 @@ pub fn scan_threads(pages: usize) -> Option<Arc<HelpingThreads>> {
     known.clone()
 }
 
+/// How many threads the system lets run at once. Asked for once: for the answer, files are read.
+fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| thread::available_parallelism().map_or(1, |cores| cores.get()))
+}
+
 /// How many threads a maintenance command may use.
 pub fn maintenance_threads() -> usize {
-    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
-    most_maintenance_threads().min(cores)
+    most_maintenance_threads().min(cores())
 }
 
 /// The same on a machine of many cores. Costs nothing to ask.
