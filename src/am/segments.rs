@@ -216,7 +216,8 @@ impl SegmentPages {
             }
         }
         // The checksum is looked at when the page is new to this backend: read for the first time, from disk, or found in another buffer,
-        // so read from disk by somebody else; unless Postgres did that, or another backend, which then left a mark. Later the header is enough to tell that the page is still this one.
+        // so read from disk by somebody else; unless Postgres did that, or another backend, which then left a mark. Later the header is enough
+        // to tell that the page is still this one.
         let is_new = (was_read || place.get() != before) && !self.trusted;
         let is_unknown = is_new && !self.marks(kind).is_some_and(|marks| marks.is_on(&page, block));
         if is_unknown || !PageHeader::matches(&page, kind, segment.id(), sequence) {

@@ -71,6 +71,7 @@ mod tests {
             assert_eq!(runs, left);
         }
     }
+
     #[test]
     fn runs_are_cut() {
         let (mut parts, mut number) = (Vec::new(), 0);
