@@ -14,6 +14,7 @@ pub mod horizon;
 pub mod index;
 pub mod interrupts;
 pub mod mark;
+pub mod processors;
 pub mod read_ahead;
 pub mod report;
 pub mod row_address;

@@ -17,6 +17,7 @@ use pgrx::{pg_sys, PgSqlErrorCode};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::interrupts::check_for_interrupts;
+use super::processors::KeptOff;
 use crate::types::error::raise;
 
 /// How long the main thread sleeps at most before it looks whether the query was cancelled.
@@ -30,7 +31,7 @@ const BACKLOG: usize = 4;
 const LARGE_BLOCK: i32 = 1 << 20;
 
 /// Threads that help the scans of this backend.
-static SCAN_THREADS: Mutex<Option<Arc<HelpingThreads>>> = Mutex::new(None);
+static SCAN_THREADS: Mutex<Option<(Arc<HelpingThreads>, KeptOff)>> = Mutex::new(None);
 
 /// Threads for scans of so many pages or more beside the backend's own, as many as a parallel query may have workers; `None` if there are to be none, or they cannot
 /// be started. A parallel worker has none: the query has its share already.
@@ -44,16 +45,23 @@ pub fn scan_threads(pages: usize) -> Option<Arc<HelpingThreads>> {
         return None;
     }
     let mut known = SCAN_THREADS.lock().unwrap_or_else(PoisonError::into_inner);
-    if known.as_ref().is_none_or(|known| known.count() != threads) {
+    if known.as_ref().is_none_or(|(known, _)| known.count() != threads) {
         // Those that there are, if any, end.
         *known = with_signals_blocked(|| {
             let name = |number| format!("kdtree scan {number}");
-            ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build()
-        })
-        .ok()
-        .map(|pool| Arc::new(HelpingThreads::new(pool, pages)));
+            let kept_off = KeptOff::default();
+            let on_start = kept_off.on_start();
+            let pool = ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .thread_name(name)
+                .start_handler(move |_| on_start())
+                .build();
+            pool.ok().map(|pool| (Arc::new(HelpingThreads::new(pool, pages)), kept_off))
+        });
     }
-    known.clone()
+    let (threads, kept_off) = known.as_mut()?;
+    kept_off.update();
+    Some(threads.clone())
 }
 
 /// How many threads the system lets run at once. Asked for once: for the answer, files are read.
