@@ -1,6 +1,6 @@
 //! What an approximate search finds and how long it takes, in memory, on one thread:
-//! `cargo run --release --example recall -- FILE DIMS l2|cosine|ip [segments] [leaf size]`. FILE holds single-precision numbers;
-//! its last 500 vectors are the queries, the others are indexed.
+//! `cargo run --release --example recall -- FILE DIMS l2|cosine|ip|l1 [segments] [leaf size, or 0]
+//! [directions of sketches, 0 for none]`. FILE holds single-precision numbers; its last 500 vectors are the queries, the others are indexed.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,7 +24,8 @@ fn main() {
         _ => Metric::L2,
     };
     let parts: usize = arguments.get(4).map_or(1, |parts| parts.parse().expect("a number of segments"));
-    let leaf_size = arguments.get(5).map(|size| size.parse().expect("a leaf size"));
+    let leaf_size = arguments.get(5).map(|size| size.parse().expect("a leaf size")).filter(|size| *size > 0);
+    let sketch = arguments.get(6).map(|directions| directions.parse().expect("directions"));
     let bytes = std::fs::read(&arguments[1]).expect("a file of vectors");
     let numbers: Vec<f32> =
         bytes.chunks_exact(4).map(|x| f32::from_le_bytes(x.try_into().expect("four bytes"))).collect();
@@ -45,7 +46,7 @@ fn main() {
         let vectors = &vectors[range.start * dims..range.end * dims];
         let input = Input { metric, dims, vectors, slack: None, tids: &tids[range], columns: 0, keys: &[] };
         let mut store = MemStore::new();
-        let options = BuildOptions { leaf_size, ..Default::default() };
+        let options = BuildOptions { leaf_size, sketch, ..Default::default() };
         let mut directory = build(&input, &options, &Progress::default(), &mut store).expect("a build");
         directory.extents = vec![Extent { start: 0, blocks: store.len() as u32 }];
         stores.push((Arc::new(Segment::open(1, directory).expect("a segment")), store));

@@ -97,7 +97,7 @@ impl Sample {
     /// Coordinates of all rows on the directions, [`AXES`] a row.
     fn project(&self, directions: &[f32]) -> Result<Vec<[f32; AXES]>> {
         let floats = Kernels::get().floats();
-        let columns = columns(directions, self.dims)?;
+        let columns = columns(directions, self.dims);
         let zero = vec![0.0; self.dims];
         let project = |row: &[f32]| {
             let mut coordinates = [0.0; AXES];
@@ -145,14 +145,14 @@ fn principal_components(mut sample: Sample, count: usize) -> Result<Vec<f32>> {
     sample.rows.iter_mut().for_each(|x| *x /= largest);
     let mut random = SplitMix(0x6b64_7472_6565);
     let mut directions: Vec<f64> = (0..count * dims).map(|_| random.next()).collect();
-    orthonormalise(&mut directions, dims);
+    orthonormalise(&mut directions, dims, &[]);
     let mut coordinates = Vec::new();
     for iteration in 0..=ITERATIONS {
         let single: Vec<f32> = directions.iter().map(|&x| x as f32).collect();
         coordinates = sample.project(&single)?;
         if iteration < ITERATIONS {
             directions = sample.weighted_sums(&coordinates, directions.len() / dims);
-            orthonormalise(&mut directions, dims);
+            orthonormalise(&mut directions, dims, &[]);
             if directions.is_empty() {
                 return Ok(Vec::new());
             }
@@ -181,7 +181,7 @@ fn principal_components(mut sample: Sample, count: usize) -> Result<Vec<f32>> {
             }
         }
     }
-    orthonormalise(&mut rotated, dims);
+    orthonormalise(&mut rotated, dims, &[]);
     // Rounding to single precision must not leave the rows longer than one.
     Ok(rotated.iter().map(|&x| (x * (1.0 - 1e-6)) as f32).collect())
 }
@@ -190,23 +190,22 @@ fn order_max(values: &[f64]) -> usize {
     (0..values.len()).fold(0, |best, at| if values[at] > values[best] { at } else { best })
 }
 
-/// Gram-Schmidt, twice; rows that vanish are removed.
-fn orthonormalise(rows: &mut Vec<f64>, dims: usize) {
+/// Gram-Schmidt, twice, of rows beside others, which are orthonormal; rows that vanish are removed.
+pub(crate) fn orthonormalise(rows: &mut Vec<f64>, dims: usize, others: &[f32]) {
     let count = rows.len() / dims;
     let mut kept = 0;
+    let mut other = vec![0f64; dims];
     for row in 0..count {
         rows.copy_within(row * dims..(row + 1) * dims, kept * dims);
         let (before, rest) = rows.split_at_mut(kept * dims);
         let row = &mut rest[..dims];
-        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         let length = dot(row, row).sqrt();
         for _ in 0..2 {
-            for other in before.chunks_exact(dims) {
-                let along = dot(row, other);
-                for (x, y) in row.iter_mut().zip(other) {
-                    *x -= along * y;
-                }
+            for single in others.chunks_exact(dims) {
+                other.iter_mut().zip(single).for_each(|(into, &x)| *into = f64::from(x));
+                remove(row, &other);
             }
+            before.chunks_exact(dims).for_each(|other| remove(row, other));
         }
         let left = dot(row, row).sqrt();
         if left > 1e-7 * length && left > 0.0 {
@@ -215,6 +214,27 @@ fn orthonormalise(rows: &mut Vec<f64>, dims: usize) {
         }
     }
     rows.truncate(kept * dims);
+}
+
+/// Takes from a row what it has of another, which is of length one.
+fn remove(row: &mut [f64], other: &[f64]) {
+    let along = dot(row, other);
+    for (x, y) in row.iter_mut().zip(other) {
+        *x -= along * y;
+    }
+}
+
+/// In eight parts, so that no addition waits for the one before it.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut sums = [0.0; 8];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..8 {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    let rest = a_rest.iter().zip(b_rest).map(|(a, b)| a * b);
+    sums.into_iter().chain(rest).sum()
 }
 
 /// Eigenvalues and eigenvectors (in columns) of a symmetric matrix by cyclic Jacobi rotations (Golub and Van Loan,

@@ -18,11 +18,13 @@ pub(crate) const TARGETS: [f64; 9] = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99,
 pub struct Calibration {
     /// `shares[neighbours][target]`, ascending in both.
     pub(crate) shares: [[f32; TARGETS.len()]; NEIGHBOURS.len()],
+    /// The share of a distance between neighbours that is very likely the most that their sketches see of it; 1 without sketches.
+    pub(crate) seen: f32,
 }
 
 impl Calibration {
     /// Makes measured shares ascend.
-    pub(crate) fn new(mut shares: [[f32; TARGETS.len()]; NEIGHBOURS.len()]) -> Self {
+    pub(crate) fn new(mut shares: [[f32; TARGETS.len()]; NEIGHBOURS.len()], seen: f32) -> Self {
         for neighbours in 0..NEIGHBOURS.len() {
             for target in 0..TARGETS.len() {
                 let fewer = neighbours.checked_sub(1).map_or(0.0, |fewer| shares[fewer][target]);
@@ -31,7 +33,7 @@ impl Calibration {
                 *share = share.max(fewer).max(lower);
             }
         }
-        Calibration { shares }
+        Calibration { shares, seen }
     }
 
     /// The share of cells within which the mean recall of so many neighbours is expected to be `recall`.
@@ -49,8 +51,10 @@ impl Calibration {
 
     /// Whether this can be a calibration: shares that ascend.
     pub(crate) fn is_valid(&self) -> bool {
-        let Calibration { shares } = self;
-        shares.iter().flatten().all(|share| *share > 0.0 && *share <= 1.0)
+        let Calibration { shares, seen } = self;
+        *seen > 0.0
+            && *seen <= 1.0
+            && shares.iter().flatten().all(|share| *share > 0.0 && *share <= 1.0)
             && shares.iter().all(|shares| shares.is_sorted())
             && shares.windows(2).all(|pair| pair[0].iter().zip(&pair[1]).all(|(fewer, more)| fewer <= more))
     }
@@ -86,7 +90,7 @@ mod tests {
                 *share = 0.01 * (at + 1) as f32 * (target + 1) as f32;
             }
         }
-        Calibration::new(shares)
+        Calibration::new(shares, 1.0)
     }
 
     #[test]
@@ -120,7 +124,7 @@ mod tests {
         let mut shares = [[0.5; TARGETS.len()]; NEIGHBOURS.len()];
         shares[0][3] = 0.7;
         shares[2][5] = 0.1;
-        let calibration = Calibration::new(shares);
+        let calibration = Calibration::new(shares, 1.0);
         assert!(calibration.is_valid());
         assert_eq!(calibration.shares[2][3], 0.7);
         let broken = |change: fn(&mut Calibration)| {
@@ -133,5 +137,8 @@ mod tests {
         assert!(!broken(|of| of.shares[2][8] = 1.5));
         assert!(!broken(|of| of.shares[1][4] = 0.01));
         assert!(!broken(|of| of.shares[1] = [0.99; TARGETS.len()]));
+        for seen in [0.0, 1.01, f32::NAN] {
+            assert!(!Calibration { seen, ..example() }.is_valid());
+        }
     }
 }

@@ -16,10 +16,20 @@ pub(crate) struct LeafReader {
     pub step: Vec<f32>,
     /// Codes of the vector that was read last, of whole groups.
     pub codes: Vec<u8>,
+    /// The same of its sketch, if the coarse codes are those of sketches.
+    pub sketch: Option<SketchCodes>,
     leaf: usize,
     /// The block that was read last, and which one of the leaf it is. Its vectors are mostly read one after the other.
     block: Vec<u8>,
     block_at: Option<usize>,
+}
+
+/// The grid of the sketches of a leaf, of whole groups, and a sketch on it.
+pub(crate) struct SketchCodes {
+    pub low: Vec<f32>,
+    pub step: Vec<f32>,
+    /// Coarse codes, 0 to 15.
+    pub codes: Vec<u8>,
 }
 
 /// What is stored of a vector beside its codes.
@@ -42,6 +52,7 @@ impl LeafReader {
             low: vec![0.0; padded],
             step: vec![0.0; padded],
             codes: vec![0; padded],
+            sketch: segment.directory().sketch.map(|_| SketchCodes::new(segment.layout().groups * GROUP)),
             leaf: 0,
             block: vec![0; segment.layout().block_chunks() * CHUNK],
             block_at: None,
@@ -57,15 +68,11 @@ impl LeafReader {
     ) -> Result<()> {
         let at = segment.leaf_chunk(leaf);
         self.header = read_header(coarse, at, segment.leaf_vectors(leaf).len())?;
-        coarse.runs(at + 1, segment.layout().groups, |group, run| {
-            let low = self.low[group * GROUP..].chunks_exact_mut(GROUP);
-            let step = self.step[group * GROUP..].chunks_exact_mut(GROUP);
-            for (chunk, (low, step)) in run.chunks_exact(CHUNK).zip(low.zip(step)) {
-                for (value, bytes) in low.iter_mut().chain(step).zip(chunk.chunks_exact(4)) {
-                    *value = f32::from_le_bytes(bytes.try_into().expect("four bytes"));
-                }
-            }
-        })?;
+        let mut next = at + 1;
+        if let Some(SketchCodes { low, step, .. }) = &mut self.sketch {
+            next = read_grid(coarse, next, low, step)?;
+        }
+        read_grid(coarse, next, &mut self.low, &mut self.step)?;
         self.leaf = leaf;
         self.block_at = None;
         Ok(())
@@ -93,13 +100,24 @@ impl LeafReader {
             self.block_at = Some(block);
         }
         let (head, chunks) = self.block.split_at(CHUNK);
-        let (low_nibbles, fine_code) = fine.record(ordinal)?;
-        let groups = chunks.chunks_exact(CHUNK).zip(low_nibbles.chunks_exact(4));
-        for (codes, (chunk, low)) in self.codes.chunks_exact_mut(GROUP).zip(groups) {
-            let high = &chunk[lane * 4..][..4];
-            for at in 0..4 {
-                codes[at] = high[at] << 4 | low[at] & 15;
-                codes[at + 4] = high[at] & 0xf0 | low[at] >> 4;
+        let (record, fine_code) = fine.record(ordinal)?;
+        let high = chunks.chunks_exact(CHUNK).map(|chunk| &chunk[lane * 4..][..4]);
+        if let Some(SketchCodes { codes, .. }) = &mut self.sketch {
+            self.codes.copy_from_slice(record);
+            for (codes, high) in codes.chunks_exact_mut(GROUP).zip(high) {
+                for at in 0..4 {
+                    codes[at] = high[at] & 15;
+                    codes[at + 4] = high[at] >> 4;
+                }
+            }
+        } else {
+            for (codes, (high, low)) in
+                self.codes.chunks_exact_mut(GROUP).zip(high.zip(record.chunks_exact(4)))
+            {
+                for at in 0..4 {
+                    codes[at] = high[at] << 4 | low[at] & 15;
+                    codes[at + 4] = high[at] & 0xf0 | low[at] >> 4;
+                }
             }
         }
         let code = |at: usize| f32::from(u16::from_le_bytes([head[at], head[at + 1]]));
@@ -126,4 +144,37 @@ impl LeafReader {
         let grid = self.low.iter().zip(&self.step);
         grid.zip(&self.codes).map(|((&low, &step), &code)| f64::from(low) + f64::from(step) * f64::from(code))
     }
+}
+
+impl SketchCodes {
+    fn new(padded: usize) -> Self {
+        SketchCodes { low: vec![0.0; padded], step: vec![0.0; padded], codes: vec![0; padded] }
+    }
+
+    /// What the codes that were read last decode to.
+    pub(crate) fn decoded(&self) -> impl Iterator<Item = f64> + '_ {
+        let grid = self.low.iter().zip(&self.step);
+        grid.zip(&self.codes)
+            .map(|((&low, &step), &code)| f64::from(low) + f64::from(step) * (16.0 * f64::from(code) + 7.5))
+    }
+}
+
+/// Reads a grid that begins at a chunk. Returns the chunk behind it.
+fn read_grid<S: PageRead>(
+    coarse: &mut Coarse<'_, '_, S>,
+    at: u64,
+    low: &mut [f32],
+    step: &mut [f32],
+) -> Result<u64> {
+    let groups = low.len() / GROUP;
+    coarse.runs(at, groups, |group, run| {
+        let low = low[group * GROUP..].chunks_exact_mut(GROUP);
+        let step = step[group * GROUP..].chunks_exact_mut(GROUP);
+        for (chunk, (low, step)) in run.chunks_exact(CHUNK).zip(low.zip(step)) {
+            for (value, bytes) in low.iter_mut().chain(step).zip(chunk.chunks_exact(4)) {
+                *value = f32::from_le_bytes(bytes.try_into().expect("four bytes"));
+            }
+        }
+    })?;
+    Ok(at + groups as u64)
 }

@@ -6,10 +6,11 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kernels::AXES;
 use crate::layout::attributes::{Span, MAX_COLUMNS};
 use crate::layout::packed::PackedLayout;
 use crate::layout::NO_BLOCK;
-use crate::{Calibration, Error, Result, Space};
+use crate::{sketch, Calibration, Error, Result, Space};
 
 mod decode;
 mod floats;
@@ -24,18 +25,27 @@ pub enum Axes {
         /// Origin of the axes.
         #[serde(serialize_with = "floats::serialize")]
         center: Vec<f32>,
-        /// The directions, one after the other.
+        /// The directions, one after the other: boxes are measured on the first 32 of them at the most, [sketches](Directory::sketch)
+        /// may take more.
         #[serde(serialize_with = "floats::serialize")]
         rows: Vec<f32>,
     },
 }
 
 impl Axes {
-    /// Number of axes for vectors of so many dimensions.
+    /// Number of axes on which vectors of so many dimensions have boxes.
     pub fn count(&self, dims: usize) -> usize {
         match self {
             Axes::Own => dims,
-            Axes::Principal { rows, .. } => rows.len() / dims,
+            Axes::Principal { rows, .. } => (rows.len() / dims).min(AXES),
+        }
+    }
+
+    /// The directions of these, one after the other; none of the vectors' own.
+    pub(crate) fn boxed(&self, dims: usize) -> &[f32] {
+        match self {
+            Axes::Own => &[],
+            Axes::Principal { rows, .. } => &rows[..self.count(dims) * dims],
         }
     }
 }
@@ -136,6 +146,8 @@ pub struct Directory {
     pub radius: f32,
     /// What the leaves' boxes are measured on; of packed values nothing.
     pub axes: Axes,
+    /// If the coarse codes are not those of the vectors, but of their sketches: on how many of the directions these are.
+    pub sketch: Option<u32>,
     /// The leaves.
     pub leaves: BoxTable,
     /// Cells; none in a segment that is too small to be worth an approximate search.
@@ -199,6 +211,7 @@ impl Directory {
         let most = layout.most_in_leaf() as u32;
         self.axes == Axes::Own
             && self.cells.is_none()
+            && self.sketch.is_none()
             && (self.max_norm, self.radius) == (0.0, 0.0)
             && self.leaves.beyond.iter().all(|&beyond| beyond == 0.0)
             && self.leaves.vectors.iter().all(|&vectors| vectors <= most)
@@ -209,16 +222,23 @@ impl Directory {
         let leaves = self.leaves.vectors.len();
         let finite = |values: &[f32]| all(values, |x| x.is_finite());
         let natural = |values: &[f32]| all(values, |x| x.is_finite() && x >= 0.0);
+        let directions = self.sketch.map_or(0, |sketch| sketch as usize);
         let axes_fit = match &self.axes {
-            Axes::Own => true,
+            Axes::Own => directions == 0,
             Axes::Principal { center, rows } => {
                 center.len() == dims
                     && dims > 0
                     && rows.len().is_multiple_of(dims)
+                    && (directions..=directions.max(AXES)).contains(&(rows.len() / dims))
                     && finite(center)
                     && finite(rows)
             }
         };
+        let sketch_fits = self.sketch.is_none_or(|directions| {
+            (1..=sketch::MOST as u32).contains(&directions)
+                && dims <= sketch::MOST_DIMS
+                && self.space.dense().is_some_and(sketch::suits)
+        });
         let boxes_fit = |boxes: &BoxTable| {
             let BoxTable { vectors, low, high, beyond } = boxes;
             vectors.iter().all(|&vectors| vectors > 0)
@@ -233,6 +253,7 @@ impl Directory {
         let vectors = &self.leaves.vectors;
         let fits = (1..=self.space.max_dims()).contains(&dims)
             && axes_fit
+            && sketch_fits
             && boxes_fit(&self.leaves)
             && natural(&[self.max_norm, self.radius])
             && vectors.iter().map(|&vectors| u64::from(vectors)).sum::<u64>() <= u64::from(u32::MAX)

@@ -36,6 +36,7 @@ mod packed;
 mod query;
 mod search;
 mod segment;
+pub(crate) mod sketch;
 mod space;
 mod store;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::layout::leaf::{LeafLayout, LANES};
 use crate::layout::packed::PackedLayout;
 use crate::layout::{tids, CHUNKS_PER_PAGE, PAYLOAD};
 use crate::search::group;
+use crate::sketch::{self, Sketcher};
 use crate::{Axes, BoxTable, Directory, Error, Metric, Result, Space};
 
 /// A segment whose directory has been read: shared by the scans of a backend.
@@ -47,9 +48,13 @@ enum Form {
 impl Form {
     fn of(directory: &Directory) -> Self {
         let dims = directory.dims as usize;
-        match directory.space {
-            Space::Dense(_) => Form::Coded(LeafLayout::new(dims), FineLayout::new(dims)),
-            Space::Packed(packing) => Form::Packed(PackedLayout::new(packing, dims)),
+        match (directory.space, directory.sketch) {
+            (Space::Dense(_), None) => Form::Coded(LeafLayout::new(dims), FineLayout::new(dims)),
+            (Space::Dense(_), Some(directions)) => Form::Coded(
+                LeafLayout::of_sketches(sketch::dims(directions as usize), dims),
+                FineLayout::whole(dims),
+            ),
+            (Space::Packed(packing), _) => Form::Packed(PackedLayout::new(packing, dims)),
         }
     }
 
@@ -124,7 +129,7 @@ impl Segment {
         }
         let directions = match &directory.axes {
             Axes::Own => Vec::new(),
-            Axes::Principal { rows, .. } => columns(rows, dims)?,
+            axes @ Axes::Principal { .. } => columns(axes.boxed(dims), dims),
         };
         Ok(Segment {
             id,
@@ -265,6 +270,11 @@ impl Segment {
         }
     }
 
+    /// What makes sketches of vectors, if the coarse codes are those of sketches.
+    pub(crate) fn sketcher(&self) -> Option<Sketcher<'_>> {
+        Sketcher::of(&self.directory.axes, self.directory.sketch?, self.dims())
+    }
+
     pub(crate) fn directions(&self) -> &[f32] {
         &self.directions
     }
@@ -300,6 +310,11 @@ impl Segment {
     /// The share of the cells that an approximate search for so many rows visits.
     pub fn share(&self, recall: f64, rows: usize) -> f64 {
         self.directory.cells.as_ref().map_or(1.0, |cells| cells.calibration.share(recall, rows))
+    }
+
+    /// The share of a distance between neighbours that is very likely the most that their sketches see of it.
+    pub(crate) fn likely_seen(&self) -> f32 {
+        self.directory.cells.as_ref().map_or(1.0, |cells| cells.calibration.seen)
     }
 
     /// Whether a part of the segment can be searched.
@@ -380,19 +395,13 @@ impl Segment {
     }
 }
 
-/// Directions from rows to the form that the projection kernel wants: [`AXES`] numbers a dimension, padded with zeros.
-///
-/// # Errors
-/// [`Error::Corrupt`] if there are more than [`AXES`] directions.
-pub(crate) fn columns(rows: &[f32], dims: usize) -> Result<Vec<f32>> {
-    if rows.len() > AXES * dims {
-        return Err(Error::corrupt("segment directory has too many axes"));
-    }
+/// Up to [`AXES`] directions from rows to the form that the projection kernel wants: [`AXES`] numbers a dimension, padded with zeros.
+pub(crate) fn columns(rows: &[f32], dims: usize) -> Vec<f32> {
     let mut columns = vec![0.0; AXES * dims];
     for (axis, row) in rows.chunks_exact(dims).enumerate() {
         for (dim, &value) in row.iter().enumerate() {
             columns[dim * AXES + axis] = value;
         }
     }
-    Ok(columns)
+    columns
 }

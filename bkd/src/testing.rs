@@ -65,7 +65,7 @@ impl Example {
         metric: Metric,
         exact: Vec<Vec<f32>>,
         slack: f32,
-        leaf_size: usize,
+        options: &BuildOptions<'_>,
         random: &mut Random,
     ) -> Self {
         let dims = exact[0].len();
@@ -80,9 +80,8 @@ impl Example {
         let tids: Vec<Tid> = (0..exact.len()).map(|at| Tid::new(at as u32, 1)).collect();
         let slack = (slack > 0.0).then_some(&slacks[..]);
         let input = Input { metric, dims, vectors: &vectors, slack, tids: &tids, columns: 0, keys: &[] };
-        let options = BuildOptions { leaf_size: Some(leaf_size), ..Default::default() };
         let mut store = MemStore::new();
-        let mut directory = build(&input, &options, &Progress::default(), &mut store).unwrap();
+        let mut directory = build(&input, options, &Progress::default(), &mut store).unwrap();
         directory.extents = vec![Extent { start: 0, blocks: store.len() as u32 }];
         let segment = Segment::open(1, directory).unwrap();
         Example { metric, dims, exact, segment, store }

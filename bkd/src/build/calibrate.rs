@@ -14,6 +14,7 @@ use crate::calibration::{Calibration, NEIGHBOURS, TARGETS};
 use crate::kernels::{Kernels, PRODUCTS, TILE};
 use crate::search::{cell_scores, place, Candidate, Candidates};
 use crate::segment::columns;
+use crate::sketch::Sketcher;
 use crate::{Axes, CellTable, Metric, Result};
 
 /// Queries. Their mean recall is about 0.006 from that of all: some are much harder than others.
@@ -25,6 +26,10 @@ const EVERY: usize = 16;
 const SAMPLED: [usize; NEIGHBOURS.len()] = [1, 3, 6];
 /// The most neighbours that are looked for.
 const MOST: usize = SAMPLED[SAMPLED.len() - 1];
+/// One in so many queries tells what sketches see: to sketch them and their neighbours takes longer than to find these.
+const OF_SKETCHES: usize = 3;
+/// Pairs of neighbours of whose distance sketches may see more than what they very likely see at the most.
+const RARE: f64 = 0.001;
 /// Vectors of which some are compared with all groups of queries before the next are read from memory.
 const BLOCK: usize = 64 * EVERY;
 
@@ -32,6 +37,7 @@ const BLOCK: usize = 64 * EVERY;
 pub(super) fn calibrate(
     input: &Input<'_>,
     axes: &Axes,
+    sketch: Option<u32>,
     coordinates: &Coordinates<'_>,
     order: &[u32],
     cells: &CellTable,
@@ -48,14 +54,15 @@ pub(super) fn calibrate(
 
     let columns = match axes {
         Axes::Own => Vec::new(),
-        Axes::Principal { rows, .. } => columns(rows, input.dims)?,
+        Axes::Principal { .. } => columns(axes.boxed(input.dims), input.dims),
     };
     let mut end = 0;
     let ends: Vec<u32> = cells.vectors().map(|vectors| (end += vectors, end).1).collect();
+    let nearest: Vec<Vec<Candidate>> = nearest.into_iter().map(Candidates::into_descending).collect();
     let found: Vec<Vec<f32>> = sample
         .positions
         .par_iter()
-        .zip(nearest)
+        .zip(&nearest)
         .map(|(&position, nearest)| {
             let query = input.vector(order[position as usize]);
             let place = place(input.metric, axes, &columns, query);
@@ -67,11 +74,13 @@ pub(super) fn calibrate(
                 &without(cells, own, coordinates.of(order[position as usize])),
                 &place,
             )[0];
-            let nearest = nearest.into_descending();
             nearest.iter().rev().map(|of| share_within(&scores, cell_of(of.ordinal))).collect()
         })
         .collect();
-    Ok(Calibration::new(SAMPLED.map(|neighbours| quantiles(&found, neighbours))))
+    // Of products, sketches may see anything.
+    let sketch = sketch.filter(|_| input.metric != Metric::InnerProduct);
+    let seen: f32 = sketch.map_or(1.0, |directions| sample.seen(input, axes, directions, order, &nearest));
+    Ok(Calibration::new(SAMPLED.map(|neighbours| quantiles(&found, neighbours)), seen))
 }
 
 /// Memory that it takes: queries side by side, what each thread has found for them, and vectors that it looks at.
@@ -155,6 +164,35 @@ impl Sample {
             sample.groups.push(group);
         }
         Ok(sample)
+    }
+
+    /// The share of the distance between a query and a neighbour that their sketches see, but for the few pairs of which they see most.
+    fn seen(
+        &self,
+        input: &Input<'_>,
+        axes: &Axes,
+        directions: u32,
+        order: &[u32],
+        nearest: &[Vec<Candidate>],
+    ) -> f32 {
+        let floats = Kernels::get().floats();
+        let sketcher = || Sketcher::of(axes, directions, input.dims).expect("so many directions");
+        let of_query =
+            |sketcher: &mut Sketcher<'_>, (&position, nearest): (&u32, &Vec<Candidate>)| -> Vec<f32> {
+                let query = input.vector(order[position as usize]);
+                let (sketch, _) = sketcher.sketch(query);
+                let seen = |candidate: &Candidate| {
+                    let vector = input.vector(order[candidate.ordinal as usize]);
+                    (floats.l2(&sketch, &sketcher.sketch(vector).0) / floats.l2(query, vector)).sqrt()
+                };
+                nearest.iter().map(seen).collect()
+            };
+        let pairs = self.positions.par_iter().zip(nearest).step_by(OF_SKETCHES);
+        let mut seen: Vec<f32> =
+            pairs.map_init(sketcher, of_query).flatten_iter().filter(|x| *x > 0.0).collect();
+        seen.sort_unstable_by(f32::total_cmp);
+        let unseen = (seen.len() as f64 * RARE) as usize;
+        seen.iter().rev().nth(unseen).map_or(1.0, |seen| seen.min(1.0))
     }
 
     /// What a vector or a query itself adds to keys: its squared distance from the center, if keys are squared distances.

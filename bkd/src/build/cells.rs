@@ -42,6 +42,7 @@ pub(super) fn as_leaves(vectors: usize) -> usize {
 pub(super) fn make(
     input: &Input<'_>,
     axes: &Axes,
+    sketch: Option<u32>,
     coordinates: &Coordinates<'_>,
     order: &mut [u32],
     leaf_size: usize,
@@ -77,7 +78,7 @@ pub(super) fn make(
     let mut next = |cells: &Vec<u32>| of_leaves.split_off(..cells.len()).expect("a box for each cell");
     let boxes = shape.cells.iter().map(|cells| boxes::table(next(cells), coordinates.axes)).collect();
     let mut table = CellTable { boxes, center, spread, calibration: Calibration::default() };
-    table.calibration = calibrate(input, axes, coordinates, order, &table, progress)?;
+    table.calibration = calibrate(input, axes, sketch, coordinates, order, &table, progress)?;
     Ok((table, shape.leaves))
 }
 

@@ -1,7 +1,7 @@
 //! From a leaf's vectors to its bytes: the grid, the two planes of nibbles, what each of them loses.
 
 use super::boxes::BoundingBox;
-use super::{ahead, zeros, Coordinates, Input};
+use super::{ahead, zeros, Coordinates, Input, Sketches};
 use crate::kernels::{Encoded, Kernels};
 use crate::layout::fine::FineLayout;
 use crate::layout::leaf::{padded, LeafHeader, LeafLayout, GROUP, LANES};
@@ -19,58 +19,68 @@ pub(super) struct EncodedLeaf {
 /// Steps smaller than this are taken as none: single precision would not compute with them.
 pub(crate) const SMALLEST_STEP: f32 = 1e-30;
 
-/// Encodes the vectors `ids` as a leaf, whose fine records go where they are kept until all leaves are written.
+/// Encodes the vectors `ids` as a leaf, whose fine records go where they are kept until all leaves are written. Coarse codes are those of
+/// sketches, if there are to be any.
 pub(super) fn encode_leaf(
     input: &Input<'_>,
     coordinates: &Coordinates<'_>,
+    sketches: Option<&Sketches<'_>>,
+    (layout, fine_layout): (LeafLayout, FineLayout),
     ids: &[u32],
     fine_records: &mut [u8],
 ) -> Result<EncodedLeaf> {
-    let padded = padded(input.dims);
-    let grid = Grid::around(input, ids, padded);
-    let floats = Kernels::get().floats();
-    let layout = LeafLayout::new(input.dims);
-    let record = FineLayout::new(input.dims).record;
-
+    let record = fine_layout.record;
     let mut stream = zeros(layout.leaf_chunks(ids.len()) * CHUNK)?;
     let (prefix, blocks) = stream.split_at_mut(layout.prefix_chunks() * CHUNK);
     let block_bytes = layout.block_chunks() * CHUNK;
-    let mut codes = vec![0u8; padded];
-    let mut vector = vec![0f32; padded];
-    let mut losses: Vec<Encoded> = Vec::with_capacity(ids.len());
-    for ((at, numbers), record) in
-        ahead::vectors(input, ids).enumerate().zip(fine_records.chunks_exact_mut(record))
-    {
-        let vector = if padded == input.dims {
-            numbers
-        } else {
-            vector[..input.dims].copy_from_slice(numbers);
-            &vector[..]
-        };
-        let Grid { low, step, inverse } = &grid;
-        losses.push(match input.metric {
-            Metric::L1 => floats.encode_l1(vector, low, step, inverse, &mut codes),
-            _ => floats.encode(vector, low, step, inverse, &mut codes),
-        });
+    let mut put_coarse = |at: usize, codes: &[u8]| {
         let (block, lane) = (at / LANES, at % LANES);
         let chunks = blocks[block * block_bytes + CHUNK..][..block_bytes - CHUNK].chunks_exact_mut(CHUNK);
-        for ((chunk, fine), codes) in chunks.zip(record.chunks_exact_mut(4)).zip(codes.chunks_exact(GROUP)) {
+        for (chunk, codes) in chunks.zip(codes.chunks_exact(GROUP)) {
             pack(codes, |code| code >> 4, &mut chunk[lane * 4..][..4]);
-            pack(codes, |code| code & 15, fine);
         }
-    }
+    };
+    let grid = Grid::around(|| ahead::vectors(input, ids), input.dims);
+    let (losses, sketched) = match sketches {
+        None => {
+            let put = |at: usize, codes: &[u8]| {
+                put_coarse(at, codes);
+                for (fine, codes) in
+                    fine_records[at * record..].chunks_exact_mut(4).zip(codes.chunks_exact(GROUP))
+                {
+                    pack(codes, |code| code & 15, fine);
+                }
+            };
+            (grid.encode(input.metric, ahead::vectors(input, ids), put), None)
+        }
+        Some(sketches) => {
+            let put = |at: usize, codes: &[u8]| {
+                fine_records[at * record..][..codes.len()].copy_from_slice(codes);
+            };
+            let losses = grid.encode(input.metric, ahead::vectors(input, ids), put);
+            let (sketches, errors) = sketches.of(input, ids)?;
+            let each = layout.groups * GROUP;
+            let grid = Grid::around(|| sketches.chunks_exact(each), each);
+            let of_sketches = grid.encode(input.metric, sketches.chunks_exact(each), &mut put_coarse);
+            (losses, Some((grid, of_sketches, errors)))
+        }
+    };
+    let coarse_losses = sketched.as_ref().map_or(&losses, |(_, losses, _)| losses);
+    let off = |at: usize| sketched.as_ref().map_or(0.0, |(.., errors)| errors[at]);
 
     // Residuals get a little more than the double-precision sums may have lost.
-    let residuals = |lost: fn(&Encoded) -> f64| -> Vec<f64> {
-        let residual = |(loss, &id): (&Encoded, &u32)| {
-            let distance = input.metric.of_sum(lost(loss));
+    let residuals = |sums: &mut dyn Iterator<Item = f64>| -> Vec<f64> {
+        let residual = |(sum, &id): (f64, &u32)| {
+            let distance = input.metric.of_sum(sum);
             distance * (1.0 + 1e-9) + f64::from(input.slack(id))
         };
-        losses.iter().zip(ids).map(residual).collect()
+        sums.zip(ids).map(residual).collect()
     };
-    let coarse = Codes::above(&residuals(|loss| loss.coarse));
-    let fine = Codes::above(&residuals(|loss| loss.fine));
-    let norms = Codes::below(&losses.iter().map(|loss| loss.norm).collect::<Vec<_>>());
+    let mut coarse = residuals(&mut coarse_losses.iter().map(|loss| loss.coarse));
+    coarse.iter_mut().enumerate().for_each(|(at, residual)| *residual += off(at));
+    let coarse = Codes::above(&coarse);
+    let fine = Codes::above(&residuals(&mut losses.iter().map(|loss| loss.fine)));
+    let norms = Codes::below(&coarse_losses.iter().map(|loss| loss.norm).collect::<Vec<_>>());
     for (at, record) in fine_records.chunks_exact_mut(record).enumerate() {
         let head = &mut blocks[at / LANES * block_bytes..][..CHUNK];
         let lane = at % LANES * 2;
@@ -80,7 +90,7 @@ pub(super) fn encode_leaf(
         tail.copy_from_slice(&fine.codes[at].to_le_bytes());
     }
 
-    let largest = |of: fn(&Encoded) -> f64| losses.iter().map(of).fold(0.0, f64::max);
+    let largest = |of: fn(&Encoded) -> f64| coarse_losses.iter().map(of).fold(0.0, f64::max);
     let header = LeafHeader {
         vectors: ids.len() as u32,
         norm_base: norms.base,
@@ -93,7 +103,14 @@ pub(super) fn encode_leaf(
         norm_max: round_up(largest(|loss| loss.norm)),
     };
     header.write(prefix);
-    grid.write(&mut prefix[CHUNK..]);
+    let (of_codes, beside) = prefix[CHUNK..].split_at_mut(layout.groups * CHUNK);
+    match &sketched {
+        None => grid.write(of_codes),
+        Some((of_sketches, ..)) => {
+            of_sketches.write(of_codes);
+            grid.write(beside);
+        }
+    }
     Ok(EncodedLeaf { stream, bounds: BoundingBox::around(input, coordinates, ids) })
 }
 
@@ -106,11 +123,13 @@ struct Grid {
 }
 
 impl Grid {
-    fn around(input: &Input<'_>, ids: &[u32], padded: usize) -> Self {
+    /// Around vectors of so many dimensions, of which there is at least one.
+    fn around<'v, V: Iterator<Item = &'v [f32]>>(vectors: impl Fn() -> V, dims: usize) -> Self {
         let floats = Kernels::get().floats();
-        let mut low = input.vector(ids[0]).to_vec();
+        let padded = padded(dims);
+        let mut low = vectors().next().expect("a vector").to_vec();
         let mut high = low.clone();
-        ahead::vectors(input, ids).for_each(|vector| floats.widen(vector, &mut low, &mut high));
+        vectors().for_each(|vector| floats.widen(vector, &mut low, &mut high));
         let step = |(&low, &high): (&f32, &f32)| match (high - low) / 255.0 {
             step if step < SMALLEST_STEP => 0.0,
             step => step,
@@ -120,6 +139,34 @@ impl Grid {
         step.resize(padded, 0.0);
         let inverse = step.iter().map(|&step| if step > 0.0 { 1.0 / step } else { 0.0 }).collect();
         Grid { low, step, inverse }
+    }
+
+    /// Hands on the codes of each vector, with its position. Returns what they lose.
+    fn encode<'v>(
+        &self,
+        metric: Metric,
+        vectors: impl Iterator<Item = &'v [f32]>,
+        mut put: impl FnMut(usize, &[u8]),
+    ) -> Vec<Encoded> {
+        let floats = Kernels::get().floats();
+        let Grid { low, step, inverse } = self;
+        let mut codes = vec![0u8; low.len()];
+        let mut whole = vec![0f32; low.len()];
+        let mut losses = Vec::with_capacity(vectors.size_hint().0);
+        for (at, numbers) in vectors.enumerate() {
+            let vector = if low.len() == numbers.len() {
+                numbers
+            } else {
+                whole[..numbers.len()].copy_from_slice(numbers);
+                &whole[..]
+            };
+            losses.push(match metric {
+                Metric::L1 => floats.encode_l1(vector, low, step, inverse, &mut codes),
+                _ => floats.encode(vector, low, step, inverse, &mut codes),
+            });
+            put(at, &codes);
+        }
+        losses
     }
 
     /// Eight lower ends and eight steps a chunk.

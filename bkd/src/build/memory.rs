@@ -1,8 +1,9 @@
 //! How much memory a build takes, so that callers can keep to a limit.
 
-use super::{calibrate, cells, default_leaf_size};
+use super::{calibrate, cells, default_leaf_size, directions};
+use crate::kernels::Encoded;
 use crate::layout::fine::FineLayout;
-use crate::layout::leaf::LeafLayout;
+use crate::layout::leaf::{padded, LeafLayout};
 use crate::layout::CHUNK;
 use crate::{axes, use_huge_pages, Error, Result, Tid};
 
@@ -20,20 +21,41 @@ pub(super) fn batch_leaves(dims: usize, leaf_size: usize, threads: usize) -> usi
     (BATCH_BYTES / stream_bytes(dims, leaf_size).max(1)).max(LEAVES_PER_THREAD * threads)
 }
 
-/// Bytes of a leaf in the coarse stream.
+/// Bytes of a leaf in the coarse stream, at the most: with sketches it is less, for those have half as many codes.
 fn stream_bytes(dims: usize, vectors: usize) -> usize {
-    LeafLayout::new(dims).leaf_chunks(vectors) * CHUNK
+    let layout = LeafLayout::new(dims);
+    let beside = if directions::may_suit(dims) { layout.groups } else { 0 };
+    (layout.leaf_chunks(vectors) + beside) * CHUNK
+}
+
+/// Bytes of a vector's fine record, at the most.
+fn record_bytes(dims: usize) -> usize {
+    if directions::may_suit(dims) {
+        FineLayout::whole(dims).record
+    } else {
+        FineLayout::new(dims).record
+    }
+}
+
+/// Bytes of the sketches of a leaf while it is encoded.
+fn sketch_bytes(dims: usize, leaf_size: usize) -> usize {
+    if !directions::may_suit(dims) {
+        return 0;
+    }
+    leaf_size
+        * (padded(directions::most_dims(dims)) * size_of::<f32>() + size_of::<f64>() + size_of::<Encoded>())
 }
 
 /// The memory that [`crate::build()`] takes at its peak, its input included, with leaves of the default size.
 ///
-/// Some of it grows with every vector, some only up to a point. There are three peaks: choosing axes, for which a sample of the
-/// vectors is copied, calibrating, for which the queries are, and encoding.
+/// Some of it grows with every vector, some only up to a point. There are four peaks: choosing axes, for which a sample of the
+/// vectors is copied, and directions of sketches, for which another is, calibrating, for which the queries are, and encoding.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildMemory {
     /// Of the input, for each vector.
     input: usize,
     choosing: Phase,
+    directing: Phase,
     calibrating: Phase,
     encoding: Phase,
 }
@@ -41,6 +63,7 @@ pub struct BuildMemory {
 /// Memory beside the input.
 #[derive(Clone, Copy, Debug)]
 struct Phase {
+    fixed: usize,
     per_vector: usize,
     /// What comes on top for each vector, and the most that this can be.
     more: usize,
@@ -59,21 +82,25 @@ impl BuildMemory {
         let coordinates = if axes::are_own(dims) { 0 } else { (axes::most(dims) + 1) * size_of::<f32>() };
         let batches = 2 * batch_leaves(dims, leaf_size, threads) * stream_bytes(dims, leaf_size);
         let (sample, working) = axes::sample_bytes(dims);
+        let (directions, directing, most_directing) = directions::memory(dims);
         let queries = calibrate::memory(dims, threads);
         let cells = cells::memory(axes::most(dims));
         BuildMemory {
             input: vector + size_of::<f32>() + size_of::<Tid>() + columns * size_of::<u64>(),
-            choosing: Phase { per_vector: 0, more: vector + working, most: sample },
+            choosing: Phase { fixed: 0, per_vector: 0, more: vector + working, most: sample },
+            directing: Phase { fixed: directions, per_vector: 0, more: directing, most: most_directing },
             calibrating: Phase {
+                fixed: 0,
                 // Where each vector is, and its cell, before and after it moved there; as much while the tree is split.
                 per_vector: coordinates + 3 * size_of::<u32>() + cells,
                 more: queries.div_ceil(cells::FEWEST_VECTORS),
                 most: queries,
             },
             encoding: Phase {
-                per_vector: coordinates + size_of::<u32>() + FineLayout::new(dims).record + boxes + cells,
+                fixed: 0,
+                per_vector: coordinates + size_of::<u32>() + record_bytes(dims) + boxes + cells,
                 more: stream,
-                most: batches + threads * leaf_size * SCRATCH,
+                most: batches + threads * (leaf_size * SCRATCH + sketch_bytes(dims, leaf_size)),
             },
         }
     }
@@ -86,18 +113,21 @@ impl BuildMemory {
 
     /// The part of [`BuildMemory::of`] that is not the input.
     pub fn beside_input(&self, vectors: usize) -> usize {
-        let phases = [self.choosing, self.calibrating, self.encoding];
+        let phases = [self.choosing, self.directing, self.calibrating, self.encoding];
         phases.map(|phase| phase.of(vectors)).into_iter().fold(0, usize::max).saturating_add(OTHER)
     }
 
     /// The most vectors for which so many bytes are enough.
     pub fn vectors_within(&self, bytes: usize) -> usize {
-        let bytes = bytes.saturating_sub(OTHER);
         let within = |phase: Phase| {
+            let bytes = bytes.saturating_sub(OTHER + phase.fixed);
             let each = self.input + phase.per_vector;
             (bytes / (each + phase.more)).max(bytes.saturating_sub(phase.most) / each)
         };
-        within(self.choosing).min(within(self.calibrating)).min(within(self.encoding))
+        [self.choosing, self.directing, self.calibrating, self.encoding]
+            .map(within)
+            .into_iter()
+            .fold(usize::MAX, usize::min)
     }
 }
 
@@ -105,6 +135,7 @@ impl Phase {
     fn of(&self, vectors: usize) -> usize {
         self.per_vector
             .saturating_mul(vectors)
+            .saturating_add(self.fixed)
             .saturating_add(self.more.saturating_mul(vectors).min(self.most))
     }
 }

@@ -5,10 +5,12 @@ pub(crate) mod attributes;
 mod boxes;
 mod calibrate;
 mod cells;
+mod directions;
 mod encode;
 mod memory;
 mod pages;
 mod regroup;
+mod sketches;
 mod split;
 
 use std::borrow::Cow;
@@ -24,11 +26,13 @@ pub use memory::BuildMemory;
 pub(crate) use pages::RecordPages;
 use pages::StreamPages;
 use rayon::prelude::*;
+use sketches::Sketches;
 use split::{split, LEAF_SAMPLE};
 
 use crate::kernels::{Kernels, AXES};
 use crate::layout::attributes::MAX_COLUMNS;
 use crate::layout::fine::FineLayout;
+use crate::layout::leaf::LeafLayout;
 use crate::layout::PageKind;
 use crate::metric::norm;
 use crate::query::round_up;
@@ -72,6 +76,8 @@ pub struct BuildOptions<'a> {
     pub leaf_size: Option<usize>,
     /// Axes of another segment to use again instead of computing principal components.
     pub axes: Option<&'a Axes>,
+    /// Directions of sketches, as far as there are so many axes; 0: no sketches; `None`: what suits the vectors.
+    pub sketch: Option<u32>,
     /// The segment will soon be merged into a larger one: what takes long and only makes searches faster is left out (cells).
     pub short_lived: bool,
 }
@@ -134,13 +140,20 @@ pub fn build(
     let leaf_size = options.leaf_size.unwrap_or_else(|| default_leaf_size(dims)).max(1);
     let leaves = count.div_ceil(leaf_size);
     let has_cells = !options.short_lived && cells::worthwhile(dims, count);
-    let axes = match options.axes {
+    let mut axes = match options.axes {
         Some(axes) => axes.clone(),
         None => {
             let as_leaves = if has_cells { cells::as_leaves(count) } else { 0 };
             axes::choose(input.vectors, dims, leaves.max(as_leaves))?
         }
     };
+    progress.check()?;
+    let sketch = match options.sketch {
+        None if has_cells && options.axes.is_none() => directions::choose(input, &mut axes, progress)?,
+        None => None,
+        Some(directions) => directions::within(input, &axes, directions),
+    };
+    let sketches = Sketches::new(&axes, sketch, dims);
     progress.check()?;
     let coordinates = Coordinates::new(input, &axes)?;
     progress.check()?;
@@ -149,14 +162,19 @@ pub fn build(
     order.iter_mut().zip(0..).for_each(|(at, vector)| *at = vector);
     split(&mut order, &coordinates.values, coordinates.axes, leaf_size, LEAF_SAMPLE, progress)?;
     let (cells, leaf_sizes) = if has_cells {
-        let (cells, leaf_sizes) = cells::make(input, &axes, &coordinates, &mut order, leaf_size, progress)?;
+        let (cells, leaf_sizes) =
+            cells::make(input, &axes, sketch, &coordinates, &mut order, leaf_size, progress)?;
         (Some(cells), leaf_sizes)
     } else {
         (None, parts(count, leaf_size))
     };
 
     // The fine plane follows the whole coarse stream, so it waits here.
-    let record = FineLayout::new(dims).record;
+    let layout = match &sketches {
+        None => (LeafLayout::new(dims), FineLayout::new(dims)),
+        Some(sketches) => (LeafLayout::of_sketches(sketches.dims(), dims), FineLayout::whole(dims)),
+    };
+    let record = layout.1.record;
     let mut fine: Vec<u8> = zeros(count * record)?;
     let mut writer = Writer::new(coordinates.axes, leaf_sizes.len());
     let mut leaves: Vec<(&[u32], &mut [u8])> =
@@ -170,7 +188,7 @@ pub fn build(
             || {
                 let encode = |(ids, fine): &mut (&[u32], &mut [u8])| {
                     progress.check()?;
-                    let leaf = encode_leaf(input, &coordinates, ids, fine);
+                    let leaf = encode_leaf(input, &coordinates, sketches.as_ref(), layout, ids, fine);
                     progress.vectors_done.fetch_add(ids.len() as u64, Ordering::Relaxed);
                     leaf
                 };
@@ -205,6 +223,7 @@ pub fn build(
         max_norm: round_up(max_norm),
         radius: round_up(coordinates.radius),
         axes,
+        sketch,
         leaves,
         cells,
         attributes,
@@ -247,7 +266,7 @@ struct Coordinates<'a> {
 impl<'a> Coordinates<'a> {
     fn new(input: &Input<'a>, axes: &Axes) -> Result<Self> {
         let count = axes.count(input.dims);
-        let Axes::Principal { center, rows } = axes else {
+        let Axes::Principal { center, .. } = axes else {
             return Ok(Coordinates {
                 values: Cow::Borrowed(input.vectors),
                 axes: count,
@@ -256,7 +275,7 @@ impl<'a> Coordinates<'a> {
             });
         };
         let floats = Kernels::get().floats();
-        let columns = columns(rows, input.dims)?;
+        let columns = columns(axes.boxed(input.dims), input.dims);
         let vectors = input.vectors.par_chunks_exact(input.dims);
         let mut values: Vec<f32> = zeros(input.tids.len() * count)?;
         if count > 0 {

@@ -3,12 +3,25 @@
 use super::geometry::{Geometry, Hull, Lengths as Measured, DOUBLE, ROUNDED_UP, TINY};
 use super::{Full, Report};
 use crate::build::SMALLEST_STEP;
-use crate::decode::{Claims, LeafReader};
+use crate::decode::{Claims, LeafReader, SketchCodes};
 use crate::layout::leaf::{LeafHeader, LANES};
 use crate::layout::{CHUNK, CHUNKS_PER_PAGE};
 use crate::query::UNIT;
 use crate::search::{Coarse, Fine, Stream};
-use crate::{BoxTable, Metric, PageRead, Result, Segment};
+use crate::sketch::{self, Sketcher};
+use crate::{BoxTable, PageRead, Result, Segment};
+
+/// What is wrong with a grid of so many dimensions.
+fn grid_problem(low: &[f32], step: &[f32], dims: usize) -> Option<&'static str> {
+    let is_step = |step: f32| step.to_bits() == 0 || (step.is_finite() && step >= SMALLEST_STEP);
+    if !low.iter().all(|low| low.is_finite()) || !step.iter().all(|&step| is_step(step)) {
+        Some("its grid is none")
+    } else if low[dims..].iter().chain(&step[dims..]).any(|value| value.to_bits() != 0) {
+        Some("its grid has more dimensions than the vectors")
+    } else {
+        None
+    }
+}
 
 /// Looks at leaves, one after the other.
 pub(super) struct LeafCheck {
@@ -27,8 +40,11 @@ struct Lengths {
     norm: f64,
     /// Of the centred coarse codes; squared.
     codes: f64,
-    /// Between the coarse and the fine decoding; in the metric, and not squared.
+    /// Between the coarse and the fine decoding; in the metric, and not squared. Of sketches: between what the coarse codes decode to and the
+    /// sketch of the fine decoding.
     between: f64,
+    /// How far sketches may be off, here and when the segment was built.
+    error: f64,
 }
 
 /// What is wrong with vectors of a leaf: each kind of problem is one finding.
@@ -147,16 +163,13 @@ impl LeafCheck {
         if header[LeafHeader::BYTES..].iter().any(|&byte| byte != 0) {
             return Ok(Some("what the header does not use is not zero"));
         }
-        let LeafReader { low, step, .. } = &self.reader;
-        let is_step = |step: f32| step.to_bits() == 0 || (step.is_finite() && step >= SMALLEST_STEP);
-        let dims = segment.dims();
-        Ok(if !low.iter().all(|low| low.is_finite()) || !step.iter().all(|&step| is_step(step)) {
-            Some("its grid is none")
-        } else if low[dims..].iter().chain(&step[dims..]).any(|value| value.to_bits() != 0) {
-            Some("its grid has more dimensions than the vectors")
-        } else {
-            None
-        })
+        let LeafReader { low, step, sketch, .. } = &self.reader;
+        let problem_of_sketches = || {
+            let directions = segment.directory().sketch?;
+            let SketchCodes { low, step, .. } = sketch.as_ref()?;
+            grid_problem(low, step, sketch::dims(directions as usize))
+        };
+        Ok(grid_problem(low, step, segment.dims()).or_else(problem_of_sketches))
     }
 
     /// Looks at the vectors of the leaf that was opened. Returns what is wrong with the leaf as a whole.
@@ -170,10 +183,13 @@ impl LeafCheck {
     ) -> Result<Option<&'static str>> {
         self.hull.next_box();
         let mut cells = Cells::of(segment, leaf);
+        let mut sketcher = segment.sketcher();
         let (mut norm_max, mut code_norm) = (0f64, 0f64);
         for ordinal in segment.leaf_vectors(leaf) {
             let claims = self.reader.read(segment, coarse, fine, ordinal)?;
-            let lengths = self.lengths(segment.metric());
+            self.decoded.clear();
+            self.decoded.extend(self.reader.decoded());
+            let lengths = self.lengths(segment, sketcher.as_mut(), claims.fine);
             norm_max = norm_max.max(lengths.norm);
             code_norm = code_norm.max(lengths.codes.sqrt());
             let mut add = |problem| tally.add(problem, ordinal);
@@ -181,8 +197,6 @@ impl LeafCheck {
                 add("has codes where there is no grid");
             }
             self.compare(&claims, &lengths).for_each(&mut add);
-            self.decoded.clear();
-            self.decoded.extend(self.reader.decoded());
             let measured = self.geometry.measure(segment, &self.decoded, f64::from(claims.fine));
             self.geometry.contradiction(segment, leaf, &measured).map(&mut add);
             self.hull.add(&self.geometry, &measured);
@@ -207,9 +221,30 @@ impl LeafCheck {
         })
     }
 
-    /// What follows from the codes that were read last.
-    fn lengths(&self, metric: Metric) -> Lengths {
+    /// What follows from the codes that were read, and decoded, last.
+    fn lengths(&self, segment: &Segment, sketcher: Option<&mut Sketcher<'_>>, fine: f32) -> Lengths {
+        let metric = segment.metric();
         let (mut norm, mut codes, mut between) = (0.0, 0.0, 0.0);
+        if let Some((sketch, sketcher)) = self.reader.sketch.as_ref().zip(sketcher) {
+            let decoded: Vec<f32> = self.decoded.iter().map(|&x| x as f32).collect();
+            let rounding: f64 = decoded.iter().map(|&x| (f64::from(x) * UNIT).powi(2)).sum();
+            let (of_fine, _) = sketcher.sketch(&decoded);
+            for (&code, &step) in sketch.codes.iter().zip(&sketch.step) {
+                let high = f64::from(code) - 7.5;
+                norm += (16.0 * f64::from(step) * high).powi(2);
+                codes += high * high;
+            }
+            for (coarse, &fine) in sketch.decoded().zip(&of_fine) {
+                between += metric.term(coarse - f64::from(fine));
+            }
+            let directions = sketcher.directions();
+            let reach = f64::from(fine) + rounding.sqrt();
+            let length = of_fine.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt() + reach;
+            let least_hidden = f64::from(of_fine[directions]) - reach;
+            let most_error = sketch::most_error(directions, segment.dims(), length, least_hidden);
+            let error = 2.0 * most_error + rounding.sqrt();
+            return Lengths { norm, codes, between: metric.of_sum(between), error };
+        }
         for (&code, &step) in self.reader.codes.iter().zip(&self.reader.step) {
             let (high, low) = (f64::from(code >> 4) - 7.5, f64::from(code & 15) - 7.5);
             let step = f64::from(step);
@@ -217,7 +252,7 @@ impl LeafCheck {
             codes += high * high;
             between += metric.term(step * low);
         }
-        Lengths { norm, codes, between: metric.of_sum(between) }
+        Lengths { norm, codes, between: metric.of_sum(between), error: 0.0 }
     }
 
     /// What is stored with a vector against what follows from its codes.
@@ -227,8 +262,9 @@ impl LeafCheck {
         let (largest, between) = (lengths.norm, lengths.between);
         // One step of the scale is lost by rounding to it, and something by computing on it in single precision.
         let smallest = largest * (1.0 - 8.0 * UNIT - DOUBLE) - f64::from(header.norm_step);
-        let nearest = (between - fine) * (1.0 - DOUBLE) - DOUBLE * fine;
-        let farthest = (between + fine) * (1.0 + 8.0 * UNIT + DOUBLE) + f64::from(header.coarse_step);
+        let nearest = (between - fine) * (1.0 - DOUBLE) - DOUBLE * fine - lengths.error;
+        let farthest =
+            (between + fine + lengths.error) * (1.0 + 8.0 * UNIT + DOUBLE) + f64::from(header.coarse_step);
         let norm_fits = (smallest - TINY..=largest * (1.0 + DOUBLE) + TINY).contains(&norm);
         let residual_fits = (nearest - TINY..=farthest + TINY).contains(&coarse);
         let norm = (!norm_fits).then_some("has another norm than its coarse code");

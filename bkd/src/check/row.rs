@@ -82,12 +82,19 @@ impl<S: PageRead> RowCheck<S> {
             from_coarse += metric.term(from_low - step * (f64::from(code & 0xf0) + 7.5));
             from_fine += metric.term(from_low - step * f64::from(code));
         }
-        let within =
-            |sum: f64, residual: f32| metric.of_sum(sum) <= f64::from(residual) * (1.0 + DOUBLE) + TINY;
-        if !within(from_fine, claims.fine) {
+        let mut off = 0.0;
+        if let Some((codes, mut sketcher)) = reader.sketch.as_ref().zip(segment.sketcher()) {
+            let (sketch, error) = sketcher.sketch(prepared);
+            from_coarse = codes.decoded().zip(sketch).map(|(x, y)| (x - f64::from(y)).powi(2)).sum();
+            off = error;
+        }
+        let within = |sum: f64, residual: f32, off: f64| {
+            metric.of_sum(sum) <= f64::from(residual) * (1.0 + DOUBLE) + off + TINY
+        };
+        if !within(from_fine, claims.fine, 0.0) {
             return Ok(Some("is farther from its fine code than the residual says"));
         }
-        if !within(from_coarse, claims.coarse) {
+        if !within(from_coarse, claims.coarse, off) {
             return Ok(Some("is farther from its coarse code than the residual says"));
         }
         let lengths = geometry.measure(segment, &self.vector, 0.0);

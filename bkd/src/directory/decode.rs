@@ -154,6 +154,7 @@ impl<P: Deref<Target = [u8]>, F: FnMut() -> Result<Option<P>>> Reading<P, F> {
             max_norm: self.value()?,
             radius: self.value()?,
             axes: self.axes()?,
+            sketch: self.value()?,
             leaves: self.boxes()?,
             cells: if self.value::<Option<()>>()?.is_some() { Some(self.cells()?) } else { None },
             attributes: self.value()?,
@@ -220,6 +221,7 @@ mod tests {
             max_norm: 7.0,
             radius: 300.5,
             axes: if cells.is_some() { axes } else { Axes::Own },
+            sketch: cells.is_some().then_some(2),
             leaves: if cells.is_some() {
                 boxes(3)
             } else {

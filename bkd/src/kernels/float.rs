@@ -133,8 +133,12 @@ floats! {
     fn place(offset: &[f32], step: &[f32], inverse: f32, places: &mut [i8], weights: &mut [i8]) -> Placed;
     /// Squared distance of a query from a fine decoding: offsets and steps of the leaf, nibbles of the vector.
     fn fine_l2(offset: &[f32], step: &[f32], high: &[u8], low: &[u8]) -> f32;
+    /// The same, given whole codes, a byte a dimension.
+    fn whole_l2(offset: &[f32], step: &[f32], codes: &[u8]) -> f32;
     /// Sum of step times code: the part of an inner product that depends on the vector.
     fn fine_ip(step: &[f32], high: &[u8], low: &[u8]) -> f32;
+    /// The same, given whole codes.
+    fn whole_ip(step: &[f32], codes: &[u8]) -> f32;
     /// L1 distance of a query from a fine decoding.
     fn fine_l1(offset: &[f32], step: &[f32], high: &[u8], low: &[u8]) -> f32;
     /// Adds to `sums` the squared distances of `query` from the intervals.
@@ -312,6 +316,29 @@ pub(super) mod body {
     }
 
     #[inline(always)]
+    pub fn whole_l2(offset: &[f32], step: &[f32], codes: &[u8]) -> f32 {
+        // Four sums in each lane, or each addition would wait for the one before it.
+        let mut sums = [0.0; 4 * GROUP];
+        let (offsets, offset) = offset.as_chunks::<{ 4 * GROUP }>();
+        let (steps, step) = step.as_chunks::<{ 4 * GROUP }>();
+        let (many, codes) = codes.as_chunks::<{ 4 * GROUP }>();
+        for ((offset, step), codes) in offsets.iter().zip(steps).zip(many) {
+            for lane in 0..4 * GROUP {
+                let difference = offset[lane] - step[lane] * f32::from(codes[lane]);
+                sums[lane] += difference * difference;
+            }
+        }
+        let rest = offset.as_chunks::<GROUP>().0.iter().zip(step.as_chunks::<GROUP>().0);
+        for ((offset, step), codes) in rest.zip(codes.as_chunks::<GROUP>().0) {
+            for lane in 0..GROUP {
+                let difference = offset[lane] - step[lane] * f32::from(codes[lane]);
+                sums[lane] += difference * difference;
+            }
+        }
+        total_of_four(sums)
+    }
+
+    #[inline(always)]
     pub fn fine_ip(step: &[f32], high: &[u8], low: &[u8]) -> f32 {
         let mut sums = [0.0; GROUP];
         for (step, (high, low)) in step.chunks_exact(GROUP).zip(high.chunks_exact(4).zip(low.chunks_exact(4)))
@@ -322,6 +349,35 @@ pub(super) mod body {
             }
         }
         total(sums)
+    }
+
+    #[inline(always)]
+    pub fn whole_ip(step: &[f32], codes: &[u8]) -> f32 {
+        let mut sums = [0.0; 4 * GROUP];
+        let (steps, step) = step.as_chunks::<{ 4 * GROUP }>();
+        let (many, codes) = codes.as_chunks::<{ 4 * GROUP }>();
+        for (step, codes) in steps.iter().zip(many) {
+            for lane in 0..4 * GROUP {
+                sums[lane] += step[lane] * f32::from(codes[lane]);
+            }
+        }
+        for (step, codes) in step.as_chunks::<GROUP>().0.iter().zip(codes.as_chunks::<GROUP>().0) {
+            for lane in 0..GROUP {
+                sums[lane] += step[lane] * f32::from(codes[lane]);
+            }
+        }
+        total_of_four(sums)
+    }
+
+    /// Sums of four groups.
+    #[inline(always)]
+    fn total_of_four(sums: [f32; 4 * GROUP]) -> f32 {
+        let mut lanes = [0.0; GROUP];
+        for lane in 0..GROUP {
+            lanes[lane] =
+                (sums[lane] + sums[lane + GROUP]) + (sums[lane + 2 * GROUP] + sums[lane + 3 * GROUP]);
+        }
+        total(lanes)
     }
 
     #[inline(always)]

@@ -301,24 +301,37 @@ proptest! {
         let step = random.many(groups * GROUP, number);
         let high = random.many(groups * 4, |random| random.bits() as u8);
         let low = random.many(groups * 4, |random| random.bits() as u8);
+        // The definition: dimension j of a group is in byte j % 4, low nibble for the first four.
+        let code = |dim: usize| {
+            let (byte, shift) = (dim / GROUP * 4 + dim % 4, if dim % GROUP < 4 { 0 } else { 4 });
+            (high[byte] >> shift & 15) << 4 | low[byte] >> shift & 15
+        };
+        let codes: Vec<u8> = (0..offset.len()).map(code).collect();
         let run = |kernels: &Kernels| {
             let floats = kernels.floats();
             let l1 = floats.fine_l1(&offset, &step, &high, &low);
-            bits([floats.fine_l2(&offset, &step, &high, &low), floats.fine_ip(&step, &high, &low), l1])
+            let whole = [floats.whole_l2(&offset, &step, &codes), floats.whole_ip(&step, &codes)];
+            let fine = [floats.fine_l2(&offset, &step, &high, &low), floats.fine_ip(&step, &high, &low), l1];
+            (bits(whole), bits(fine))
         };
         for kernels in others {
             prop_assert_eq!(run(kernels), run(portable), "{}", kernels.name);
         }
         if ordinary {
-            // The definition: dimension j of a group is in byte j % 4, low nibble for the first four.
-            let code = |dim: usize| {
-                let (byte, shift) = (dim / GROUP * 4 + dim % 4, if dim % GROUP < 4 { 0 } else { 4 });
-                f64::from((high[byte] >> shift & 15) << 4 | low[byte] >> shift & 15)
-            };
-            let difference = |dim: usize| f64::from(offset[dim]) - f64::from(step[dim]) * code(dim);
+            let difference = |dim: usize| f64::from(offset[dim]) - f64::from(step[dim]) * f64::from(codes[dim]);
             let exact: f64 = (0..offset.len()).map(|dim| difference(dim).powi(2)).sum();
-            let found = f64::from(portable.floats().fine_l2(&offset, &step, &high, &low));
-            prop_assert!((found - exact).abs() <= 1e-4 * exact, "{} instead of {}", found, exact);
+            let floats = portable.floats();
+            for found in [floats.fine_l2(&offset, &step, &high, &low), floats.whole_l2(&offset, &step, &codes)] {
+                let found = f64::from(found);
+                prop_assert!((found - exact).abs() <= 1e-4 * exact, "{} instead of {}", found, exact);
+            }
+            let products = |dim: usize| f64::from(step[dim]) * f64::from(codes[dim]);
+            let (exact, size): (f64, f64) =
+                (0..offset.len()).map(products).fold((0.0, 0.0), |(sum, size), x| (sum + x, size + x.abs()));
+            for found in [floats.fine_ip(&step, &high, &low), floats.whole_ip(&step, &codes)] {
+                let found = f64::from(found);
+                prop_assert!((found - exact).abs() <= 1e-4 * size, "{} instead of {}", found, exact);
+            }
             let exact: f64 = (0..offset.len()).map(|dim| difference(dim).abs()).sum();
             let found = f64::from(portable.floats().fine_l1(&offset, &step, &high, &low));
             prop_assert!((found - exact).abs() <= 1e-4 * exact, "{} instead of {}", found, exact);

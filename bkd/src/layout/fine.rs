@@ -3,6 +3,9 @@
 //! A record is `dims / 8` groups of four bytes, then the residual as a [`u16`] on the leaf's scale. A group holds eight
 //! dimensions: the low nibbles of its bytes are dimensions 0 to 3, the high ones 4 to 7, as in a coarse chunk.
 //! Records have one length within a segment and never cross a page.
+//!
+//! Where the coarse codes are those of [sketches](crate::Directory::sketch), they say nothing of single dimensions. Then a record holds
+//! whole codes, a byte a dimension.
 
 use super::{leaf::padded, PAYLOAD};
 
@@ -18,7 +21,15 @@ pub struct FineLayout {
 impl FineLayout {
     /// The layout for vectors of so many dimensions (1 to [`crate::MAX_DIMS`]).
     pub fn new(dims: usize) -> Self {
-        let record = padded(dims) / 2 + 2;
+        Self::of_records(padded(dims) / 2 + 2)
+    }
+
+    /// The layout beside sketches, for vectors of up to [`crate::sketch::MOST_DIMS`] dimensions.
+    pub fn whole(dims: usize) -> Self {
+        Self::of_records(padded(dims) + 2)
+    }
+
+    fn of_records(record: usize) -> Self {
         FineLayout { record, per_page: PAYLOAD / record }
     }
 
@@ -36,3 +47,4 @@ impl FineLayout {
 }
 
 const _: () = assert!(crate::MAX_DIMS / 2 + 2 <= PAYLOAD);
+const _: () = assert!(crate::sketch::MOST_DIMS + 2 <= PAYLOAD);

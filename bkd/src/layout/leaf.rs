@@ -2,7 +2,8 @@
 //!
 //! A leaf is
 //! - one chunk of header ([`LeafHeader`]);
-//! - its grid: a chunk for every eight dimensions, eight lower ends and eight steps ([`f32`]);
+//! - its grid: a chunk for every eight dimensions, eight lower ends and eight steps ([`f32`]); if the codes are those of sketches, the
+//!   grid of the sketches and then that of the vectors;
 //! - its blocks of sixteen vectors. A block is one chunk with sixteen coarse norms and sixteen coarse residuals ([`u16`],
 //!   on the leaf's scales) and one chunk of codes for every eight dimensions: four bytes a vector, whose low nibbles are
 //!   dimensions 0 to 3 and whose high nibbles dimensions 4 to 7.
@@ -26,14 +27,21 @@ pub const fn padded(dims: usize) -> usize {
 /// Sizes of a leaf's parts, in chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeafLayout {
-    /// Chunks of codes in a block, and of the grid.
+    /// Chunks of codes in a block, and of their grid.
     pub groups: usize,
+    /// Chunks of the grid of the vectors, if the codes in blocks are those of sketches.
+    pub beside: usize,
 }
 
 impl LeafLayout {
     /// The layout for vectors of so many dimensions (1 to [`crate::MAX_DIMS`]).
     pub fn new(dims: usize) -> Self {
-        LeafLayout { groups: padded(dims) / GROUP }
+        LeafLayout { groups: padded(dims) / GROUP, beside: 0 }
+    }
+
+    /// The layout for such vectors whose coarse codes are those of sketches of so many dimensions.
+    pub fn of_sketches(sketch: usize, dims: usize) -> Self {
+        LeafLayout { groups: padded(sketch) / GROUP, beside: padded(dims) / GROUP }
     }
 
     /// Chunks of a block.
@@ -41,9 +49,9 @@ impl LeafLayout {
         1 + self.groups
     }
 
-    /// Chunks before the first block: header and grid.
+    /// Chunks before the first block: header and grids.
     pub fn prefix_chunks(&self) -> usize {
-        1 + self.groups
+        1 + self.groups + self.beside
     }
 
     /// Chunks of a leaf of so many vectors.

@@ -104,6 +104,7 @@ impl PackedInput<'_> {
             max_norm: 0.0,
             radius: 0.0,
             axes: Axes::Own,
+            sketch: None,
             leaves: BoxTable { vectors: leaves.values, low: leaves.low, high: leaves.high, beyond },
             cells: None,
             attributes,

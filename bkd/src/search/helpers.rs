@@ -237,7 +237,7 @@ impl Task {
     fn run(self) -> Result<Found> {
         let Task { segment, pages, runs, masks, mut waiting, tau, mut scan } = self;
         let mut stream = Stream::new(&segment, &pages);
-        let mut view = scan.open(&segment, &mut stream, waiting.leaf)?;
+        let mut view = scan.open(&segment, &mut stream, waiting.source, waiting.leaf)?;
         let wanted = Wanted { runs: &runs, masks: masks.as_deref() };
         let none = |_, _| unreachable!("all fine records are waited for");
         let scanned = scan.scan(&segment, &mut stream, &mut view, wanted, &mut waiting, tau, none)?;

@@ -2,6 +2,7 @@
 //! become bounds is in [`view`](super::view).
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::stream::{Coarse, Fine, Stream};
 use super::view::View;
@@ -18,8 +19,15 @@ pub(super) struct LeafScan {
     pub(super) query: Query,
     /// How much of a coarse residual may point towards the query: all of it, or what is likely.
     pub(super) likely: bool,
+    /// The query's sketches for the segments, by position in the search.
+    pub(super) sketches: Arc<[Option<SketchedQuery>]>,
+    /// The query on the grid of the vectors of a leaf.
     pub(super) grid: Grid,
-    /// The query on the grid, in bytes ([`CodedQuery`]).
+    /// Its sketch on the grid of sketches.
+    pub(super) sketch_grid: Grid,
+    /// Numbers of the query, or of its sketch, on the grid of the coarse codes of the leaf that was [viewed](LeafScan::view) last.
+    pub(super) coded: usize,
+    /// These, in bytes ([`CodedQuery`]).
     pub(super) weights: Vec<i8>,
     /// For L1.
     pub(super) places: Vec<i8>,
@@ -29,18 +37,53 @@ pub(super) struct LeafScan {
     block: Box<[u8; (1 + COPIED_GROUPS) * CHUNK]>,
 }
 
+/// The sketch of a query for a segment.
+pub(super) struct SketchedQuery {
+    /// Padded with zeros to whole groups.
+    pub values: Vec<f32>,
+    /// How far it may be off.
+    pub error: f64,
+    /// For inner products: that of the query with the center, and the sum of the magnitudes of its terms.
+    pub at_center: (f64, f64),
+}
+
+impl SketchedQuery {
+    fn of(query: &Query, segment: &Segment) -> Option<Self> {
+        let mut sketcher = segment.sketcher()?;
+        let ((values, error), at_center) = match query.metric() {
+            Metric::InnerProduct => {
+                (sketcher.sketch_for_products(query.values()), sketcher.at_center(query.values()))
+            }
+            Metric::L2 | Metric::Cosine | Metric::L1 => (sketcher.sketch(query.values()), (0.0, 0.0)),
+        };
+        Some(SketchedQuery { values, error, at_center })
+    }
+}
+
 /// Up to so many groups (128 dimensions) it is cheaper to put a block together than to scan it in parts.
 const COPIED_GROUPS: usize = 16;
 
 impl LeafScan {
-    pub(super) fn new(query: &Query) -> Self {
+    /// For the segments of a search, in their order.
+    pub(super) fn new<'s>(query: &Query, segments: impl Iterator<Item = &'s Segment>) -> Self {
+        let sketches = segments.map(|segment| SketchedQuery::of(query, segment)).collect();
+        Self::with(query, sketches)
+    }
+
+    fn with(query: &Query, sketches: Arc<[Option<SketchedQuery>]>) -> Self {
         let padded = query.values().len();
+        let of_sketches = sketches.iter().flatten().map(|sketch| sketch.values.len()).max().unwrap_or(0);
+        let grid =
+            |padded| Grid { offset: vec![0.0; padded], step: vec![0.0; padded], weight: vec![0.0; padded] };
         LeafScan {
             kernels: Kernels::get(),
             query: query.clone(),
             likely: false,
-            grid: Grid { offset: vec![0.0; padded], step: vec![0.0; padded], weight: vec![0.0; padded] },
-            weights: vec![0; padded],
+            sketches,
+            grid: grid(padded),
+            sketch_grid: grid(of_sketches),
+            coded: 0,
+            weights: vec![0; padded.max(of_sketches)],
             places: vec![0; if query.metric() == Metric::L1 { padded } else { 0 }],
             high: vec![0; padded / 2],
             block: Box::new([0; (1 + COPIED_GROUPS) * CHUNK]),
@@ -49,7 +92,12 @@ impl LeafScan {
 
     /// Space for the same query, to be used beside this one.
     pub(super) fn another(&self) -> Self {
-        LeafScan { likely: self.likely, ..LeafScan::new(&self.query) }
+        LeafScan { likely: self.likely, ..LeafScan::with(&self.query, self.sketches.clone()) }
+    }
+
+    /// The sketch of the query for a segment, if its coarse codes are those of sketches.
+    pub(super) fn sketch(&self, source: u32) -> Option<&SketchedQuery> {
+        self.sketches[source as usize].as_ref()
     }
 
     /// From now on, coarse codes rule out what is very likely too far away, also if it is not certain.
@@ -65,7 +113,7 @@ impl LeafScan {
     /// The query on the grid of the leaf that was [viewed](LeafScan::view) last.
     fn coded(&self) -> CodedQuery<'_> {
         let places = (self.query.metric() == Metric::L1).then_some(&self.places[..]);
-        CodedQuery { weights: &self.weights, places }
+        CodedQuery { weights: &self.weights[..self.coded], places }
     }
 
     /// The raw bound above which nothing in a segment can have a key below `tau`.
@@ -73,16 +121,17 @@ impl LeafScan {
         Scale::new(&self.query, segment.directory().max_norm).raw(tau)
     }
 
-    /// Reads the grid of a leaf and sets the query against it, for [`LeafScan::scan`] and [`LeafScan::compare`].
+    /// Reads the grid of a leaf of a segment, which has this position in the search, and sets the query against it, for [`LeafScan::scan`]
+    /// and [`LeafScan::compare`].
     pub(super) fn open<S: PageRead>(
         &mut self,
         segment: &Segment,
         stream: &mut Stream<'_, S>,
+        source: u32,
         leaf: u32,
     ) -> Result<View> {
-        let leaf = leaf as usize;
         let (mut coarse, _) = stream.split();
-        self.view(segment, &mut coarse, segment.leaf_chunk(leaf), segment.leaf_vectors(leaf).len())
+        self.view(segment, &mut coarse, source, leaf as usize)
     }
 
     /// Scans the wanted vectors of the leaf of `waiting`, which takes those whose fine records are not at hand; the leaf was
@@ -153,30 +202,35 @@ impl LeafScan {
                         self.scan_split_block(&mut coarse, at, then, layout.groups, &view.threshold)?;
                     &mut survivors[..1]
                 };
-                for (step, &lanes) in survivors.iter().enumerate().filter(|(_, &lanes)| lanes != 0) {
-                    let mut lanes = lanes
-                        & lanes_within(&run, (block + step) * LANES)
+                for (step, lanes) in survivors.iter_mut().enumerate().filter(|(_, lanes)| **lanes != 0) {
+                    *lanes &= lanes_within(&run, (block + step) * LANES)
                         & masks.map_or(Survivors::MAX, |masks| masks[block + step]);
-                    let mut coming = lanes;
+                    let mut coming = *lanes;
                     while coming != 0 {
                         fine.fetch(vectors.start + ((block + step) * LANES) as u32 + coming.trailing_zeros());
                         coming &= coming - 1;
                     }
+                }
+                for (step, &lanes) in survivors.iter().enumerate().filter(|(_, &lanes)| lanes != 0) {
+                    let mut lanes = lanes;
                     while lanes != 0 {
                         let lane = lanes.trailing_zeros() as usize;
                         lanes &= lanes - 1;
                         let ordinal = vectors.start + ((block + step) * LANES + lane) as u32;
-                        let codes = at + (step * block_chunks + 1) as u64;
-                        gather(&mut coarse, codes, layout.groups, lane, &mut self.high)?;
+                        let high = &mut self.high[..view.fine.high_bytes];
+                        if !high.is_empty() {
+                            let codes = at + (step * block_chunks + 1) as u64;
+                            gather(&mut coarse, codes, layout.groups, lane, high)?;
+                        }
                         scanned.fine += 1;
                         // Without tau there is nothing else to do meanwhile.
                         if tau < f32::INFINITY
                             && fine.concurrency() > 0
-                            && waiting.takes(&fine, ordinal, &self.high)
+                            && waiting.takes(&fine, ordinal, high)
                         {
                             continue;
                         }
-                        let key = self.key(&mut fine, view, ordinal, &self.high)?;
+                        let key = self.key(&mut fine, view, ordinal, &self.high[..view.fine.high_bytes])?;
                         if key <= tau {
                             tau = offer(key, ordinal);
                         }
@@ -201,8 +255,9 @@ impl LeafScan {
         mut offer: impl FnMut(f32, u32) -> f32,
     ) -> Result<()> {
         let (_, mut fine) = stream.split();
-        waiting.vectors(self.high.len()).for_each(|(ordinal, _)| fine.fetch(ordinal));
-        for (ordinal, high) in waiting.vectors(self.high.len()) {
+        let bytes = view.fine.high_bytes;
+        waiting.vectors(bytes).for_each(|(ordinal, _)| fine.fetch(ordinal));
+        for (ordinal, high) in waiting.vectors(bytes) {
             let key = self.key(&mut fine, view, ordinal, high)?;
             if key <= tau {
                 tau = offer(key, ordinal);

@@ -172,7 +172,7 @@ impl<S: PageRead> Search<S> {
     pub fn new(query: Query, segments: Vec<(Arc<Segment>, S)>, delta: Vec<(f32, Tid)>) -> Self {
         let stats = ScanStats { delta: delta.len() as u64, ..ScanStats::of(&query, &segments) };
         Search {
-            scan: LeafScan::new(&query),
+            scan: LeafScan::new(&query, segments.iter().map(|(segment, _)| &**segment)),
             query,
             filter: Filter::new(),
             selectivity: 1.0,
@@ -667,7 +667,7 @@ impl<'a, S: PageRead> Visit<'a, S> {
         let mut waiting = Waiting::new(leaf.source, leaf.leaf);
         let stream = stream_of(&mut self.stream, leaf.source, segment, store);
         stream.expect(self.following.filter(|(source, _)| *source == leaf.source).map(|(_, leaf)| leaf));
-        let mut view = scan.open(segment, stream, leaf.leaf)?;
+        let mut view = scan.open(segment, stream, leaf.source, leaf.leaf)?;
         let tau = candidates.tau();
         let offer = offer(self.seen, self.floor, &mut self.latecomers, leaf.source, candidates);
         let scanned = scan.scan(segment, stream, &mut view, wanted, &mut waiting, tau, offer)?;
@@ -682,7 +682,7 @@ impl<'a, S: PageRead> Visit<'a, S> {
         while let Some(waiting) = self.waiting.pop_beyond(pages) {
             let (segment, store) = &self.segments[waiting.source as usize];
             let stream = stream_of(&mut self.stream, waiting.source, segment, store);
-            let view = scan.open(segment, stream, waiting.leaf)?;
+            let view = scan.open(segment, stream, waiting.source, waiting.leaf)?;
             self.compare(scan, &view, &waiting, candidates)?;
         }
         Ok(())

@@ -26,10 +26,10 @@
 //! smaller. If differences are spread like the exponential distribution, that is a share of r of less than r / (r + tau). So
 //! ||q - x̂||₁ is compared with tau + (c + (1 - c) r / (r + tau)) r.
 
-use super::leaf::{read_header, LeafScan};
+use super::leaf::{read_header, LeafScan, SketchedQuery};
 use super::stream::Coarse;
 use crate::kernels::{Grid, GridSums, Kernels, Threshold};
-use crate::layout::leaf::LeafHeader;
+use crate::layout::leaf::{LeafHeader, GROUP};
 use crate::query::{round_up, Scale, PRODUCT_UNDERFLOW, UNDERFLOW, UNIT};
 use crate::{Metric, PageRead, Query, Result, Segment};
 
@@ -51,6 +51,8 @@ pub(super) struct View {
     pub scale: Scale,
     /// For an approximate search by L1: what is added to the share of the residuals as tau becomes small.
     near: Option<Near>,
+    /// The share of a raw bound of vectors that their sketches may see.
+    seen: f32,
 }
 
 /// How sums over fine codes become raw bounds.
@@ -63,6 +65,8 @@ pub(super) struct FineScale {
     residual_base: f32,
     residual_step: f32,
     residual_factor: f64,
+    /// Bytes of a vector's coarse codes, if they are to be put together with its fine codes; 0 if these are whole.
+    pub(super) high_bytes: usize,
 }
 
 /// Scales of residuals, of which the share that counts depends on tau.
@@ -88,21 +92,35 @@ struct Measured {
 }
 
 impl LeafScan {
-    /// Reads the leaf's header and grid, and sets the query against them.
+    /// Reads a leaf's header and grids, and sets the query against them.
     pub(super) fn view<S: PageRead>(
         &mut self,
         segment: &Segment,
         coarse: &mut Coarse<'_, '_, S>,
-        at: u64,
-        count: usize,
+        source: u32,
+        leaf: usize,
     ) -> Result<View> {
-        let measured = self.measure(segment, coarse, at, count)?;
-        let threshold = match self.query.metric() {
-            Metric::L2 | Metric::Cosine => self.threshold_l2(&measured),
-            Metric::InnerProduct => self.threshold_ip(&measured),
-            Metric::L1 => self.threshold_l1(&measured),
+        let at = segment.leaf_chunk(leaf);
+        let header = read_header(coarse, at, segment.leaf_vectors(leaf).len())?;
+        let layout = segment.layout();
+        self.coded = layout.groups * GROUP;
+        let is_sketched = self.sketch(source).is_some();
+        let of_vectors = if is_sketched { at + 1 + layout.groups as u64 } else { at + 1 };
+        let measured = self.measure_vectors(coarse, of_vectors, &header)?;
+        let dims = segment.directory().sketch.map_or(self.query.dims(), |directions| directions as usize);
+        let high_bytes = if is_sketched { 0 } else { layout.groups * GROUP / 2 };
+        let fine = FineScale::new(&self.query, &measured, high_bytes);
+        let of_codes =
+            if is_sketched { self.measure_sketches(coarse, at + 1, source, &header)? } else { measured };
+        let mut threshold = match self.query.metric() {
+            Metric::L2 | Metric::Cosine => self.threshold_l2(&of_codes, is_sketched),
+            Metric::InnerProduct => self.threshold_ip(&of_codes, is_sketched),
+            Metric::L1 => self.threshold_l1(&of_codes),
         };
-        let along = if self.likely { likely_along(&self.query) } else { 1.0 };
+        if let Some(sketch) = self.sketch(source) {
+            sketch.allow_for(self.query.metric(), f64::from(segment.directory().radius), &mut threshold);
+        }
+        let along = if self.likely { likely_along(self.query.metric(), dims) } else { 1.0 };
         let near = (self.query.metric() == Metric::L1 && along < 1.0).then_some(Near {
             along,
             largest: largest(threshold.residual_base, threshold.residual_step),
@@ -116,50 +134,58 @@ impl LeafScan {
             ..threshold
         };
         let scale = Scale::new(&self.query, segment.directory().max_norm);
-        Ok(View { threshold, fine: FineScale::new(&self.query, &measured), scale, near })
+        let seen = if self.likely { segment.likely_seen() } else { 1.0 };
+        Ok(View { threshold, fine, scale, near, seen })
     }
 
-    fn measure<S: PageRead>(
+    /// Sets the query against the grid of the vectors, which begins at a chunk.
+    fn measure_vectors<S: PageRead>(
         &mut self,
-        segment: &Segment,
         coarse: &mut Coarse<'_, '_, S>,
         at: u64,
-        count: usize,
+        header: &LeafHeader,
     ) -> Result<Measured> {
-        let header = read_header(coarse, at, count)?;
         let metric = self.query.metric();
         let floats = self.kernels.floats();
         let mut sums = GridSums::default();
-        coarse.runs(at + 1, segment.layout().groups, |group, run| {
-            let (query, grid) = (self.query.values(), &mut self.grid);
-            match metric {
-                Metric::L2 | Metric::Cosine => floats.grid_l2(run, group, query, grid, &mut sums),
-                Metric::InnerProduct => floats.grid_ip(run, group, query, grid, &mut sums),
-                Metric::L1 => floats.grid_l1(run, group, query, grid, &mut sums),
-            }
+        let (query, grid) = (self.query.values(), &mut self.grid);
+        coarse.runs(at, query.len() / GROUP, |group, run| match metric {
+            Metric::L2 | Metric::Cosine => floats.grid_l2(run, group, query, grid, &mut sums),
+            Metric::InnerProduct => floats.grid_ip(run, group, query, grid, &mut sums),
+            Metric::L1 => floats.grid_l1(run, group, query, grid, &mut sums),
         })?;
-        let [center, low, offsets, steps, weight] = sums.totals().map(f64::from);
-        let (offsets, steps) = match metric {
-            Metric::L1 => (offsets, steps),
-            _ => (offsets.sqrt(), steps.sqrt()),
-        };
-        // 255 steps are the extent of the grid.
-        let reach = offsets + 255.0 * steps;
-        let residuals =
-            largest(header.coarse_base, header.coarse_step) + largest(header.fine_base, header.fine_step);
-        let pad = 8.0 * UNIT * (reach + residuals) + UNDERFLOW;
-        Ok(Measured { header, center, low, weight, reach, pad })
+        Ok(Measured::new(metric, &sums, header))
     }
 
-    /// Rounds the weights to bytes: w = scale * bytes + rest. Returns the scale, the norm of the rest, and sums of the bytes and of their
-    /// magnitudes.
-    fn quantise(&mut self, largest_weight: f64) -> [f64; 4] {
+    /// Sets the query's sketch against the grid of sketches, which begins at a chunk.
+    fn measure_sketches<S: PageRead>(
+        &mut self,
+        coarse: &mut Coarse<'_, '_, S>,
+        at: u64,
+        source: u32,
+        header: &LeafHeader,
+    ) -> Result<Measured> {
+        let LeafScan { sketches, sketch_grid: grid, kernels, query, .. } = self;
+        let SketchedQuery { values, .. } = sketches[source as usize].as_ref().expect("a sketch");
+        let mut sums = GridSums::default();
+        coarse.runs(at, values.len() / GROUP, |group, run| match query.metric() {
+            Metric::InnerProduct => kernels.floats().grid_ip(run, group, values, grid, &mut sums),
+            _ => kernels.floats().grid_l2(run, group, values, grid, &mut sums),
+        })?;
+        Ok(Measured::new(query.metric(), &sums, header))
+    }
+
+    /// Rounds the weights of the query, or of its sketch, to bytes: w = scale * bytes + rest. Returns the scale, the norm of the rest, and
+    /// sums of the bytes and of their magnitudes.
+    fn quantise(&mut self, largest_weight: f64, is_sketched: bool) -> [f64; 4] {
         let scale = (largest_weight / 127.0) as f32;
         let inverse = if scale > f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
         let scale = if inverse > 0.0 { scale } else { 0.0 };
-        let quantised = self.kernels.floats().quantise(&self.grid.weight, inverse, scale, &mut self.weights);
+        let grid = if is_sketched { &self.sketch_grid } else { &self.grid };
+        let (weights, bytes) = (&grid.weight[..self.coded], &mut self.weights[..self.coded]);
+        let quantised = self.kernels.floats().quantise(weights, inverse, scale, bytes);
         let scale = f64::from(scale);
-        let padded = self.weights.len() as f64;
+        let padded = self.coded as f64;
         // Single precision loses squares of differences below `LOST_SQUARE`, but no difference exceeds the largest weight.
         let lost = LOST_SQUARE.min(largest_weight) * padded.sqrt();
         let rest = f64::from(quantised.rest).sqrt() * 1.001 + 2e-5 * padded.sqrt() * scale + lost;
@@ -167,9 +193,9 @@ impl LeafScan {
         [scale, rest, f64::from(quantised.sum), f64::from(quantised.magnitude)]
     }
 
-    fn threshold_l2(&mut self, measured: &Measured) -> Threshold {
+    fn threshold_l2(&mut self, measured: &Measured, is_sketched: bool) -> Threshold {
         let Measured { header, center, pad, .. } = measured;
-        let [scale, rest, sum, magnitude] = self.quantise(measured.weight);
+        let [scale, rest, sum, magnitude] = self.quantise(measured.weight, is_sketched);
         let error = 2.0 * self.query.sum_error() * (center + f64::from(header.norm_max))
             + dot_error(scale, magnitude)
             + PRODUCT_UNDERFLOW;
@@ -186,9 +212,9 @@ impl LeafScan {
         }
     }
 
-    fn threshold_ip(&mut self, measured: &Measured) -> Threshold {
+    fn threshold_ip(&mut self, measured: &Measured, is_sketched: bool) -> Threshold {
         let Measured { header, center, .. } = measured;
-        let [scale, rest, sum, magnitude] = self.quantise(measured.weight);
+        let [scale, rest, sum, magnitude] = self.quantise(measured.weight, is_sketched);
         let norm = f64::from(self.query.norm());
         let error = rest * f64::from(header.code_norm) + dot_error(scale, magnitude);
         Threshold {
@@ -211,7 +237,13 @@ impl LeafScan {
         let inverse = if scale > f32::MIN_POSITIVE { 1.0 / scale * (1.0 - 8.0 * UNIT as f32) } else { 0.0 };
         let scale = if inverse > 0.0 { f64::from(scale) } else { 0.0 };
         let Grid { offset, step, .. } = &self.grid;
-        let placed = self.kernels.floats().place(offset, step, inverse, &mut self.places, &mut self.weights);
+        let placed = self.kernels.floats().place(
+            offset,
+            step,
+            inverse,
+            &mut self.places,
+            &mut self.weights[..self.coded],
+        );
         let (rest, weights) = (f64::from(placed.rest), f64::from(placed.weights));
         // Differences of places and codes are at most 120.
         let error = 2.0 * self.query.sum_error() * (center + rest)
@@ -231,6 +263,20 @@ impl LeafScan {
     }
 }
 
+impl SketchedQuery {
+    /// Makes room for what the sketch may be off, given how far vectors may be from the center; and counts the product with the center.
+    fn allow_for(&self, metric: Metric, radius: f64, threshold: &mut Threshold) {
+        let (at_center, magnitude) = self.at_center;
+        let off = match metric {
+            // What the sketch is off counts by as much as a vector is long, and by as much as its residual is, which is no longer than twice that.
+            Metric::InnerProduct => 4.0 * self.error * radius + 8.0 * UNIT * magnitude,
+            Metric::L2 | Metric::Cosine | Metric::L1 => self.error,
+        };
+        threshold.constant = (f64::from(threshold.constant) - at_center) as f32;
+        threshold.residual_base = round_up(f64::from(threshold.residual_base) + off);
+    }
+}
+
 /// Rounding of a dot product with codes.
 fn dot_error(scale: f64, magnitude: f64) -> f64 {
     8.0 * UNIT * 30.0 * scale * magnitude
@@ -247,17 +293,33 @@ fn largest(base: f32, step: f32) -> f64 {
     f64::from(base) + 65_535.0 * f64::from(step)
 }
 
-/// The part of a coarse residual that is likely to point towards the query.
-fn likely_along(query: &Query) -> f64 {
-    let deviation = 1.0 / (query.dims() as f64).sqrt();
-    let deviation = if query.metric() == Metric::L1 { UNEVEN * deviation } else { deviation };
+/// The part of a coarse residual that is likely to point towards the query, given the dimensions of both.
+fn likely_along(metric: Metric, dims: usize) -> f64 {
+    let deviation = 1.0 / (dims as f64).sqrt();
+    let deviation = if metric == Metric::L1 { UNEVEN * deviation } else { deviation };
     (DEVIATIONS * deviation).clamp(LEAST_ALONG, 1.0)
+}
+
+impl Measured {
+    fn new(metric: Metric, sums: &GridSums, header: &LeafHeader) -> Self {
+        let [center, low, offsets, steps, weight] = sums.totals().map(f64::from);
+        let (offsets, steps) = match metric {
+            Metric::L1 => (offsets, steps),
+            _ => (offsets.sqrt(), steps.sqrt()),
+        };
+        // 255 steps are the extent of the grid.
+        let reach = offsets + 255.0 * steps;
+        let residuals =
+            largest(header.coarse_base, header.coarse_step) + largest(header.fine_base, header.fine_step);
+        let pad = 8.0 * UNIT * (reach + residuals) + UNDERFLOW;
+        Measured { header: *header, center, low, weight, reach, pad }
+    }
 }
 
 impl View {
     /// Sets the key that vectors must be below.
     pub(super) fn set_tau(&mut self, key: f32) {
-        let tau = self.scale.raw(key);
+        let tau = self.scale.raw(key) * self.seen;
         self.threshold.tau = tau;
         if let Some(Near { along, largest, base, step }) = self.near {
             let along = along + (1.0 - along) * largest / (largest + f64::from(tau));
@@ -270,9 +332,10 @@ impl View {
 }
 
 impl FineScale {
-    fn new(query: &Query, measured: &Measured) -> Self {
+    fn new(query: &Query, measured: &Measured, high_bytes: usize) -> Self {
         let header = &measured.header;
         let distance = FineScale {
+            high_bytes,
             metric: query.metric(),
             low: 0.0,
             factor: 1.0 - query.sum_error(),
@@ -293,15 +356,26 @@ impl FineScale {
         }
     }
 
+    /// The raw bound of a vector.
     pub(super) fn raw(&self, kernels: &Kernels, grid: &Grid, high: &[u8], low: &[u8], residual: u16) -> f32 {
         let residual = f64::from(self.residual_base + self.residual_step * f32::from(residual));
         let residual = residual * self.residual_factor + self.pad;
         let floats = kernels.floats();
         let decoded = match self.metric {
             Metric::L2 | Metric::Cosine => {
-                f64::from(floats.fine_l2(&grid.offset, &grid.step, high, low)).sqrt() * self.factor
+                let sum = match high {
+                    [] => floats.whole_l2(&grid.offset, &grid.step, low),
+                    _ => floats.fine_l2(&grid.offset, &grid.step, high, low),
+                };
+                f64::from(sum).sqrt() * self.factor
             }
-            Metric::InnerProduct => -(self.low + f64::from(floats.fine_ip(&grid.step, high, low))),
+            Metric::InnerProduct => {
+                let sum = match high {
+                    [] => floats.whole_ip(&grid.step, low),
+                    _ => floats.fine_ip(&grid.step, high, low),
+                };
+                -(self.low + f64::from(sum))
+            }
             Metric::L1 => f64::from(floats.fine_l1(&grid.offset, &grid.step, high, low)) * self.factor,
         };
         // Less a rounding to single precision, which later comes on top.

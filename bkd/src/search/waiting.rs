@@ -49,9 +49,10 @@ impl Waiting {
         self.ordinals.is_empty()
     }
 
-    /// The vectors with their coarse codes of so many bytes each.
+    /// The vectors with their coarse codes of so many bytes each, which may be none.
     pub(super) fn vectors(&self, bytes: usize) -> impl Iterator<Item = (u32, &[u8])> {
-        self.ordinals.iter().copied().zip(self.high.chunks_exact(bytes))
+        let codes_of = move |at: usize| &self.high[at * bytes..][..bytes];
+        self.ordinals.iter().copied().enumerate().map(move |(at, ordinal)| (ordinal, codes_of(at)))
     }
 }
 

@@ -50,7 +50,7 @@ impl<S: PageRead> Within<S> {
         let stats = ScanStats { delta, ..ScanStats::of(&query, &segments) };
         let end = query.end_of(value);
         Within {
-            scan: LeafScan::new(&query),
+            scan: LeafScan::new(&query, segments.iter().map(|(segment, _)| &**segment)),
             query,
             filter,
             mask: Mask::default(),
@@ -125,7 +125,7 @@ impl<S: PageRead> Within<S> {
             self.end
         };
         let mut waiting = Waiting::new(leaf.source, leaf.leaf);
-        let mut view = self.scan.open(segment, &mut stream, leaf.leaf)?;
+        let mut view = self.scan.open(segment, &mut stream, leaf.source, leaf.leaf)?;
         let scanned = self.scan.scan(
             segment,
             &mut stream,

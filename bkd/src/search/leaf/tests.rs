@@ -4,17 +4,17 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::testing::{prepared, Example, Random, METRICS, SHAPES};
+use crate::BuildOptions;
 
 /// Checks a leaf's bounds for every one of its vectors.
 fn check_leaf(example: &Example, query: &Query, leaf: usize) {
     let segment = &example.segment;
     let layout = segment.layout();
-    let mut scan = LeafScan::new(query);
+    let mut scan = LeafScan::new(query, std::iter::once(segment));
     let mut stream = Stream::new(segment, &example.store);
     let (mut coarse, mut fine) = stream.split();
-    let at = segment.leaf_chunk(leaf);
     let vectors = segment.leaf_vectors(leaf);
-    let mut view = scan.view(segment, &mut coarse, at, vectors.len()).unwrap();
+    let mut view = scan.view(segment, &mut coarse, 0, leaf).unwrap();
     for (within, ordinal) in vectors.enumerate() {
         let exact = example.value(query, example.at(ordinal)) + example.tolerance(query, example.at(ordinal));
         let (block, lane) = (within / LANES, within % LANES);
@@ -28,9 +28,12 @@ fn check_leaf(example: &Example, query: &Query, leaf: usize) {
         let tau = view.threshold.tau;
         assert_eq!(survivors >> lane & 1, 1, "coarse codes rule out vector {ordinal} at {exact}, tau {tau}");
 
-        gather(&mut coarse, block + 1, layout.groups, lane, &mut scan.high).unwrap();
+        let high = &mut scan.high[..view.fine.high_bytes];
+        if !high.is_empty() {
+            gather(&mut coarse, block + 1, layout.groups, lane, high).unwrap();
+        }
         let (low, residual) = fine.record(ordinal).unwrap();
-        let raw = view.fine.raw(scan.kernels, &scan.grid, &scan.high, low, residual);
+        let raw = view.fine.raw(scan.kernels, &scan.grid, high, low, residual);
         assert!(
             f64::from(raw) <= exact,
             "fine codes put vector {ordinal} at {raw} or beyond, it is at {exact}"
@@ -39,7 +42,7 @@ fn check_leaf(example: &Example, query: &Query, leaf: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn raw_bounds_hold(
@@ -47,6 +50,8 @@ proptest! {
         shape in prop::sample::select(&SHAPES[..]),
         dims in prop_oneof![8 => 1usize..10, 3 => 10usize..70, 1 => 70usize..300],
         count in 1usize..80,
+        leaf_size in prop_oneof![2 => Just(48usize), 1 => 2usize..10],
+        sketch in prop_oneof![Just(0u32), 1u32..40],
         merged in prop::bool::weighted(0.2),
         seed: u64,
     ) {
@@ -56,7 +61,8 @@ proptest! {
         let vectors = prepared(metric, vectors);
         prop_assume!(!vectors.is_empty());
         let slack = if merged { vectors[0][0].abs() * 0.01 } else { 0.0 };
-        let example = Example::new(metric, vectors, slack, 48, &mut random);
+        let options = BuildOptions { leaf_size: Some(leaf_size), sketch: Some(sketch), ..Default::default() };
+        let example = Example::new(metric, vectors, slack, &options, &mut random);
         for query in queries {
             if let Ok(query) = Query::new(metric, &query) {
                 for leaf in 0..example.segment.leaves() {

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::testing::{prepared, Example, Random, METRICS, SHAPES};
+use crate::BuildOptions;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
@@ -25,7 +26,8 @@ proptest! {
         let vectors = prepared(metric, vectors);
         prop_assume!(!vectors.is_empty());
         let slack = if merged { vectors[0][0].abs() * 0.01 } else { 0.0 };
-        let example = Example::new(metric, vectors, slack, leaf_size, &mut random);
+        let options = BuildOptions { leaf_size: Some(leaf_size), ..Default::default() };
+        let example = Example::new(metric, vectors, slack, &options, &mut random);
         for query in queries {
             let Ok(query) = Query::new(metric, &query) else { continue };
             let leaves = 0..example.segment.leaves();
