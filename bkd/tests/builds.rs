@@ -97,7 +97,7 @@ fn builds_stop() {
         columns: 0,
         keys: &[],
     };
-    let options = BuildOptions { leaf_size: Some(16), ..BuildOptions::default() };
+    let options = BuildOptions { leaf_size: Some(16), sketch: Some(0), ..BuildOptions::default() };
 
     let progress = Progress::default();
     let mut sink = Sink::default();

@@ -31,7 +31,7 @@ fn problems_of_rows<'a>(built: &Built, vector: impl Fn(Tid) -> &'a [f32]) -> Vec
 }
 
 /// A segment of the live vectors of others, as merging makes it.
-fn merged(metric: Metric, segments: &[Built], leaf_size: usize) -> Option<Built> {
+fn merged(metric: Metric, segments: &[Built], plan: &Plan) -> Option<Built> {
     let (mut vectors, mut slack, mut tids) = (Vec::new(), Vec::new(), Vec::new());
     for built in segments {
         export(&built.segment, &&built.store, &mut || (), &mut |vector, by, _, tid| {
@@ -44,7 +44,7 @@ fn merged(metric: Metric, segments: &[Built], leaf_size: usize) -> Option<Built>
     let dims = segments.first()?.segment.dims();
     let input =
         Input { metric, dims, vectors: &vectors, slack: Some(&slack), tids: &tids, columns: 0, keys: &[] };
-    (!tids.is_empty()).then(|| Built::new(&input, leaf_size, None))
+    (!tids.is_empty()).then(|| Built::with(&input, &plan.options()))
 }
 
 proptest! {
@@ -63,7 +63,7 @@ proptest! {
         let mut generations = vec![index.segments];
         for _ in 0..2 {
             let last = generations.last().unwrap();
-            let next: Vec<Built> = merged(metric, last, plan.leaf_size).into_iter().collect();
+            let next: Vec<Built> = merged(metric, last, &plan).into_iter().collect();
             generations.push(next);
         }
         for built in generations.iter().flatten() {
@@ -97,21 +97,34 @@ fn random(seed: u64) -> impl FnMut() -> f32 {
 const LEAF_SIZE: usize = 100;
 
 fn segment_of(metric: Metric, dims: usize, count: usize) -> Built {
+    sketched_segment_of(metric, dims, count, 0)
+}
+
+fn sketched_segment_of(metric: Metric, dims: usize, count: usize, sketch: u32) -> Built {
     let rows = clusters(dims, count, &mut random(dims as u64));
-    Index::new(metric, &rows, &Plan::one(LEAF_SIZE)).unwrap().segments.pop().unwrap()
+    let plan = Plan { sketch: Some(sketch), ..Plan::one(LEAF_SIZE) };
+    Index::new(metric, &rows, &plan).unwrap().segments.pop().unwrap()
 }
 
 #[test]
 fn the_largest_and_the_most_vectors_are_sound() {
     // The dimensions of one at a limit, and enough vectors for leaves of the usual size.
-    for (dims, count, leaf_size) in [(16_000, 20, 7), (16_000, 3, 1), (2_000, 300, 2048), (30, 20_000, 4096)]
-    {
+    let shapes = [
+        (16_000, 20, 7, 0),
+        (16_000, 3, 1, 0),
+        (4_096, 40, 7, 5),
+        (2_000, 300, 2048, 0),
+        (30, 20_000, 4096, 0),
+        (30, 20_000, 4096, 8),
+    ];
+    for (dims, count, leaf_size, sketch) in shapes {
         for metric in METRICS {
             let rows = clusters(dims, count, &mut random(3));
-            let index = Index::new(metric, &rows, &Plan::one(leaf_size)).unwrap();
+            let plan = Plan { sketch: Some(sketch), ..Plan::one(leaf_size) };
+            let index = Index::new(metric, &rows, &plan).unwrap();
             let (prepared, _) = prepare_all(metric, &index.rows);
             let vector = |tid: Tid| &prepared[common::index(tid) * dims..][..dims];
-            let merged = merged(metric, &index.segments, leaf_size).unwrap();
+            let merged = merged(metric, &index.segments, &plan).unwrap();
             for built in [&index.segments[0], &merged] {
                 assert_eq!(findings(&built.segment, &built.store), []);
                 assert_eq!(problems_of_rows(built, vector), []);

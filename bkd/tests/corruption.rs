@@ -11,8 +11,8 @@ use bkd::layout::attributes::NULL_KEY;
 use bkd::layout::meta::{Chain, Meta, Retired, SegmentEntry};
 use bkd::layout::{PageHeader, PageKind, Payload, PAGE_SIZE, PAYLOAD};
 use bkd::{
-    check_segment, export, AttributeTable, BoxTable, Directory, Error, Everything, Extent, Filter, Input,
-    KeyRanges, MemStore, Metric, Query, Search, Segment, Space, Tid,
+    check_segment, export, AttributeTable, BoxTable, BuildOptions, Directory, Error, Everything, Extent,
+    Filter, Input, KeyRanges, MemStore, Metric, Query, Search, Segment, Space, Tid,
 };
 use common::*;
 use proptest::prelude::*;
@@ -80,7 +80,7 @@ fn read_all(segment: Segment, store: &MemStore) -> Result<(), Error> {
     export(&segment, &store, &mut || (), &mut |_, _, _, _| ())
 }
 
-fn small(metric: Metric, dims: usize, count: usize) -> Built {
+fn small(metric: Metric, dims: usize, count: usize, sketch: u32) -> Built {
     let rows: Vec<Vec<f32>> = (0..count)
         .map(|i| (0..dims).map(|j| ((i * 7919 + j * 104_729) % 1009) as f32 / 1009.0 + 0.1).collect())
         .collect();
@@ -90,7 +90,10 @@ fn small(metric: Metric, dims: usize, count: usize) -> Built {
     let keys: Vec<u64> =
         (0..count as u64).flat_map(|i| [7, if i % 5 == 4 { NULL_KEY } else { i % 9 }, i << 53]).collect();
     let input = Input { metric, dims, vectors: &vectors, slack: None, tids: &tids, columns: 3, keys: &keys };
-    Built::new(&input, 40, None)
+    Built::with(
+        &input,
+        &BuildOptions { leaf_size: Some(40), sketch: Some(sketch), ..BuildOptions::default() },
+    )
 }
 
 /// A change to a string of bytes.
@@ -143,9 +146,9 @@ fn damages() -> impl Strategy<Value = Vec<Damage>> {
     prop::collection::vec(damage(), 1..8)
 }
 
-fn shapes() -> impl Strategy<Value = (Metric, usize, usize)> {
+fn shapes() -> impl Strategy<Value = (Metric, usize, usize, u32)> {
     let dims = prop_oneof![Just(1usize), Just(3), Just(24), Just(70), Just(1100)];
-    (prop::sample::select(&METRICS[..]), dims, 1usize..150)
+    (prop::sample::select(&METRICS[..]), dims, 1usize..150, sketches())
 }
 
 fn assert_reasonable() {
@@ -158,10 +161,10 @@ proptest! {
 
     #[test]
     fn damaged_pages(
-        (metric, dims, count) in shapes(),
+        (metric, dims, count, sketch) in shapes(),
         places in prop::collection::vec((any::<prop::sample::Index>(), damages()), 1..4),
     ) {
-        let mut built = small(metric, dims, count);
+        let mut built = small(metric, dims, count, sketch);
         for (page, damages) in places {
             let page = built.store.page_mut(page.index(built.store.len()) as u32);
             damages.iter().for_each(|damage| damage.apply(page));
@@ -172,8 +175,8 @@ proptest! {
     }
 
     #[test]
-    fn missing_pages((metric, dims, count) in shapes(), keep: prop::sample::Index) {
-        let built = small(metric, dims, count);
+    fn missing_pages((metric, dims, count, sketch) in shapes(), keep: prop::sample::Index) {
+        let built = small(metric, dims, count, sketch);
         let mut store = MemStore::new();
         built.copy_pages(&mut store, keep.index(built.store.len()));
         let directory = built.segment.directory().clone();
@@ -182,11 +185,11 @@ proptest! {
 
     #[test]
     fn damaged_directories(
-        (metric, dims, count) in shapes(),
+        (metric, dims, count, sketch) in shapes(),
         damages in damages(),
         cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
     ) {
-        let built = small(metric, dims, count);
+        let built = small(metric, dims, count, sketch);
         let mut bytes = built.segment.directory().encode().unwrap();
         match cut {
             Some(cut) => {
@@ -271,6 +274,7 @@ fn claims_without_pages() {
             max_norm: 1.0,
             radius: 1.0,
             axes: bkd::Axes::Own,
+            sketch: None,
             leaves: leaf,
             cells: None,
             attributes,

@@ -56,7 +56,7 @@ proptest! {
                     break;
                 }
                 let input = Input { metric, dims, vectors: &vectors, slack: Some(&slacks), tids: &tids, columns: 0, keys: &[] };
-                index.segments = vec![Built::new(&input, plan.leaf_size, None)];
+                index.segments = vec![Built::with(&input, &plan.options())];
             }
             for query in queries(&index.rows) {
                 index.assert_exact(&query, sum, index.rows.len(), None);
@@ -208,7 +208,7 @@ fn absorbed_products() {
 fn everything_in_order() {
     let number = |i: usize, j: usize| ((i * 31 + j * 17) % 257) as f32;
     let rows: Vec<Vec<f32>> = (0..5000).map(|i| (0..3).map(|j| number(i, j)).collect()).collect();
-    let plan = Plan { leaf_size: 64, shares: vec![3, 1, 1], same_axes: false, removed: 7 };
+    let plan = Plan { leaf_size: 64, shares: vec![3, 1, 1], same_axes: false, sketch: None, removed: 7 };
     check(&rows, &plan, Sum::Sequential, usize::MAX, None);
     let index = Index::new(Metric::L2, &rows, &plan).unwrap();
     let query = Query::new(Metric::L2, &rows[0]).unwrap();

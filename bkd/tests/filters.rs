@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bkd::layout::attributes::{LAST_KEY, NULL_KEY};
 use bkd::{
-    check_segment, export, Filter, Input, KeyRanges, MemStore, Metric, Query, RowCheck, Search, Segment, Tid,
-    Within,
+    check_segment, export, BuildOptions, Filter, Input, KeyRanges, MemStore, Metric, Query, RowCheck, Search,
+    Segment, Tid, Within,
 };
 use common::*;
 use proptest::prelude::*;
@@ -64,6 +64,7 @@ impl Filtered {
         bits: &[u64],
         parts: usize,
         leaf_size: usize,
+        sketch: u32,
     ) -> Option<Self> {
         let (prepared, rows) = prepare_all(metric, rows);
         let dims = rows.first()?.len();
@@ -85,7 +86,10 @@ impl Filtered {
                 columns: spreads.len(),
                 keys: &keys[range].concat(),
             };
-            Built::new(&input, leaf_size, None)
+            Built::with(
+                &input,
+                &BuildOptions { leaf_size: Some(leaf_size), sketch: Some(sketch), ..BuildOptions::default() },
+            )
         });
         Some(Filtered { metric, segments: segments.collect(), rows, keys })
     }
@@ -149,11 +153,11 @@ proptest! {
         metric in prop::sample::select(&METRICS[..]),
         spreads in prop::collection::vec(prop::sample::select(&SPREADS[..]), 1..4),
         bits in prop::collection::vec(any::<u64>(), 97),
-        (parts, leaf_size) in (1usize..4, 1usize..60),
+        (parts, leaf_size, sketch) in (1usize..4, 1usize..60, sketches()),
         conditions in prop::collection::vec(condition(), 0..3),
         expect in prop::option::of(1usize..300),
     ) {
-        let index = Filtered::new(metric, &rows, &spreads, &bits, parts, leaf_size);
+        let index = Filtered::new(metric, &rows, &spreads, &bits, parts, leaf_size, sketch);
         prop_assume!(index.is_some());
         let index = index.unwrap();
         let mut filter = Filter::new();
@@ -202,9 +206,9 @@ proptest! {
         rows in vectors(),
         spreads in prop::collection::vec(prop::sample::select(&SPREADS[..]), 1..4),
         bits in prop::collection::vec(any::<u64>(), 97),
-        leaf_size in 1usize..60,
+        (leaf_size, sketch) in (1usize..60, sketches()),
     ) {
-        let index = Filtered::new(Metric::L2, &rows, &spreads, &bits, 1, leaf_size);
+        let index = Filtered::new(Metric::L2, &rows, &spreads, &bits, 1, leaf_size, sketch);
         prop_assume!(index.is_some());
         let index = index.unwrap();
         let Built { segment, store } = &index.segments[0];
@@ -232,7 +236,7 @@ proptest! {
     ) {
         // Whatever a code becomes, the row is noticed; if it becomes impossible, the leaf, too.
         let rows: Vec<Vec<f32>> = (0..150).map(|at| vec![at as f32, 1.0]).collect();
-        let mut index = Filtered::new(Metric::L2, &rows, &[spread], &bits, 1, 40).unwrap();
+        let mut index = Filtered::new(Metric::L2, &rows, &[spread], &bits, 1, 40, 0).unwrap();
         let built = &mut index.segments[0];
         let page = built.segment.attribute_pages().start;
         // Leaves of 40 vectors, so what is used is a multiple of eight but at the end.
@@ -252,7 +256,7 @@ proptest! {
 fn leaves_that_cannot_match_are_not_visited() {
     let rows: Vec<Vec<f32>> = (0..4000).map(|at| vec![at as f32, 0.0]).collect();
     let (spreads, bits) = ([Spread::Clustered], [1; 1]);
-    let index = Filtered::new(Metric::L2, &rows, &spreads, &bits, 2, 100).unwrap();
+    let index = Filtered::new(Metric::L2, &rows, &spreads, &bits, 2, 100, 0).unwrap();
     let query = Query::new(Metric::L2, &[3999.0, 0.0]).unwrap();
     let mut filter = Filter::new();
     let last = index.keys[249][0];

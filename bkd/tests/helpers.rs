@@ -49,7 +49,7 @@ fn segment_of(metric: Metric, dims: usize, count: usize, leaf_size: usize) -> Bu
     let tids: Vec<_> = (0..count).map(tid).collect();
     let keys: Vec<u64> = (0..count as u64).map(|at| at % 10).collect();
     let input = Input { metric, dims, vectors: &vectors, slack: None, tids: &tids, columns: 1, keys: &keys };
-    Built::new(&input, leaf_size, None)
+    Built::new(&input, leaf_size)
 }
 
 proptest! {

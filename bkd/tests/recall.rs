@@ -122,7 +122,7 @@ fn little_work_finds_most() {
 #[test]
 fn every_row_comes_once() {
     let rows = clustered(20_000);
-    let plan = Plan { leaf_size: 512, shares: vec![6, 1, 5, 1], same_axes: false, removed: 5 };
+    let plan = Plan { leaf_size: 512, shares: vec![6, 1, 5, 1], same_axes: false, sketch: None, removed: 5 };
     for metric in METRICS {
         let index = Index::new(metric, &rows, &plan).unwrap();
         assert_eq!(
@@ -178,7 +178,7 @@ fn a_target_of_one_is_exact() {
 /// for many, which takes several passes.
 #[test]
 fn an_exact_search_of_cells_is_exact() {
-    let several = Plan { leaf_size: 512, shares: vec![5, 1, 4], same_axes: false, removed: 7 };
+    let several = Plan { leaf_size: 512, shares: vec![5, 1, 4], same_axes: false, sketch: None, removed: 7 };
     for rows in [clustered(2 * ROWS), uniform(ROWS)] {
         for plan in [Plan::one(4096), several.clone()] {
             for metric in METRICS {
@@ -238,7 +238,7 @@ fn segment_of(rows: &[Vec<f32>], threads: usize) -> Built {
         keys: &[],
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    pool.install(|| Built::new(&input, 1024, None))
+    pool.install(|| Built::new(&input, 1024))
 }
 
 /// The same vectors have the same cells, and need the same share of them, on any number of threads.

@@ -14,19 +14,22 @@ use bkd::{
     MemStore, Metric, PageRead, PageSink, Progress, Query, Result, Search, Segment, Tid,
 };
 
-/// Metric, dimensions, vectors and leaf size of the segments that are damaged: one leaf and many, vectors that take a
-/// part of a page and several pages, axes of the vectors' own and principal components.
-const SHAPES: [(Metric, usize, usize, usize); 10] = [
-    (Metric::L2, 1, 100, 16),
-    (Metric::L2, 3, 150, 40),
-    (Metric::Cosine, 3, 33, 40),
-    (Metric::InnerProduct, 8, 64, 16),
-    (Metric::L2, 24, 120, 40),
-    (Metric::InnerProduct, 70, 90, 40),
-    (Metric::Cosine, 70, 50, 16),
-    (Metric::L2, 1100, 20, 16),
-    (Metric::L1, 5, 80, 40),
-    (Metric::L1, 70, 60, 16),
+/// Metric, dimensions, vectors, leaf size and directions of sketches of the segments that are damaged: one leaf and many, vectors that take
+/// a part of a page and several pages, axes of the vectors' own and principal components.
+const SHAPES: [(Metric, usize, usize, usize, u32); 13] = [
+    (Metric::L2, 1, 100, 16, 0),
+    (Metric::L2, 3, 150, 40, 0),
+    (Metric::Cosine, 3, 33, 40, 0),
+    (Metric::InnerProduct, 8, 64, 16, 0),
+    (Metric::L2, 24, 120, 40, 0),
+    (Metric::InnerProduct, 70, 90, 40, 0),
+    (Metric::Cosine, 70, 50, 16, 0),
+    (Metric::L2, 1100, 20, 16, 0),
+    (Metric::L1, 5, 80, 40, 0),
+    (Metric::L1, 70, 60, 16, 0),
+    (Metric::L2, 70, 120, 16, 8),
+    (Metric::Cosine, 300, 60, 16, 7),
+    (Metric::InnerProduct, 70, 100, 16, 3),
 ];
 
 /// A segment as it was built.
@@ -45,7 +48,7 @@ impl Honest {
         ALL[choice].get_or_init(|| Honest::build(SHAPES[choice]))
     }
 
-    fn build((metric, dims, count, leaf_size): (Metric, usize, usize, usize)) -> Honest {
+    fn build((metric, dims, count, leaf_size, sketch): (Metric, usize, usize, usize, u32)) -> Honest {
         let (mut vectors, mut tids, mut prepared) = (Vec::new(), Vec::new(), Vec::new());
         for row in 0..count {
             let coordinate = |dim| ((row * 7919 + dim * 104_729) % 1009) as f32 / 1009.0 + 0.1;
@@ -61,7 +64,8 @@ impl Honest {
             .take(count * columns)
             .collect();
         let input = Input { metric, dims, vectors: &vectors, slack: None, tids: &tids, columns, keys: &keys };
-        let options = BuildOptions { leaf_size: Some(leaf_size), ..BuildOptions::default() };
+        let options =
+            BuildOptions { leaf_size: Some(leaf_size), sketch: Some(sketch), ..BuildOptions::default() };
         let mut pages = Pages::default();
         let mut directory =
             build(&input, &options, &Progress::default(), &mut pages).expect("small and sound");

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use bkd::layout::{tids, PageKind, Payload};
 use bkd::{
-    build, prepare, Axes, BuildOptions, Directory, Everything, Extent, Filter, Input, MemStore, Metric,
-    PageRead, PageSink, Placement, Progress, Query, Search, Segment, Tid, Within,
+    build, prepare, BuildOptions, Directory, Everything, Extent, Filter, Input, MemStore, Metric, PageRead,
+    PageSink, Placement, Progress, Query, Search, Segment, Tid, Within,
 };
 use proptest::prelude::*;
 
@@ -22,11 +22,15 @@ pub struct Built {
 }
 
 impl Built {
-    /// Builds a segment of prepared vectors. What it is read back from are the encoded bytes of its directory.
-    pub fn new(input: &Input<'_>, leaf_size: usize, axes: Option<&Axes>) -> Self {
-        let options = BuildOptions { leaf_size: Some(leaf_size), axes, ..BuildOptions::default() };
+    /// Builds a segment of prepared vectors, with sketches if these suit them.
+    pub fn new(input: &Input<'_>, leaf_size: usize) -> Self {
+        Self::with(input, &BuildOptions { leaf_size: Some(leaf_size), ..BuildOptions::default() })
+    }
+
+    /// The same with other options. What the segment is read back from are the encoded bytes of its directory.
+    pub fn with(input: &Input<'_>, options: &BuildOptions<'_>) -> Self {
         let mut store = MemStore::new();
-        let mut directory = build(input, &options, &Progress::default(), &mut store).unwrap();
+        let mut directory = build(input, options, &Progress::default(), &mut store).unwrap();
         // Two extents: a segment need not lie in one piece.
         let blocks = store.len() as u32;
         directory.extents = vec![Extent { start: 1000, blocks: 1 }, Extent { start: 10, blocks: blocks - 1 }];
@@ -101,6 +105,8 @@ pub struct Plan {
     pub shares: Vec<usize>,
     /// Whether all segments are split on the axes of the first.
     pub same_axes: bool,
+    /// Directions of sketches, none if 0; `None`: what suits the vectors.
+    pub sketch: Option<u32>,
     /// Every so many-th row is removed, from the second on; none if 0.
     pub removed: usize,
 }
@@ -108,14 +114,31 @@ pub struct Plan {
 impl Plan {
     /// All rows in one segment.
     pub fn one(leaf_size: usize) -> Self {
-        Plan { leaf_size, shares: vec![1, 0], same_axes: false, removed: 0 }
+        Plan { leaf_size, shares: vec![1, 0], same_axes: false, sketch: None, removed: 0 }
     }
+
+    /// How its segments are built.
+    pub fn options(&self) -> BuildOptions<'static> {
+        BuildOptions { leaf_size: Some(self.leaf_size), sketch: self.sketch, ..BuildOptions::default() }
+    }
+}
+
+/// Directions of sketches: none, or as many as there are axes at the most.
+pub fn sketches() -> impl Strategy<Value = u32> {
+    prop_oneof![Just(0u32), 1u32..40]
 }
 
 pub fn plans() -> impl Strategy<Value = Plan> {
     let shares = prop::collection::vec(0usize..4, 2..5);
-    (1usize..40, shares, any::<bool>(), prop_oneof![Just(0usize), 1usize..6])
-        .prop_map(|(leaf_size, shares, same_axes, removed)| Plan { leaf_size, shares, same_axes, removed })
+    (1usize..40, shares, any::<bool>(), sketches(), prop_oneof![Just(0usize), 1usize..6]).prop_map(
+        |(leaf_size, shares, same_axes, sketch, removed)| Plan {
+            leaf_size,
+            shares,
+            same_axes,
+            sketch: Some(sketch),
+            removed,
+        },
+    )
 }
 
 impl Index {
@@ -136,7 +159,7 @@ impl Index {
                 let input = Input { metric, dims, vectors, slack: None, tids: &tids, columns: 0, keys: &[] };
                 let axes = segments.first().filter(|_| plan.same_axes);
                 let axes = axes.map(|first| first.segment.directory().axes.clone());
-                let mut built = Built::new(&input, plan.leaf_size, axes.as_ref());
+                let mut built = Built::with(&input, &BuildOptions { axes: axes.as_ref(), ..plan.options() });
                 built.remove(|tid| dead[index(tid)]);
                 segments.push(built);
             }
