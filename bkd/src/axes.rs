@@ -7,8 +7,8 @@
 use rayon::prelude::*;
 
 use crate::build::zeros;
-use crate::kernels::{Kernels, AXES};
-use crate::segment::columns;
+use crate::kernels::{columns, Kernels, AXES};
+use crate::metric::sum;
 use crate::{Axes, Result};
 
 /// Up to so many dimensions the tree splits on the dimensions themselves.
@@ -97,7 +97,7 @@ impl Sample {
     /// Coordinates of all rows on the directions, [`AXES`] a row.
     fn project(&self, directions: &[f32]) -> Result<Vec<[f32; AXES]>> {
         let floats = Kernels::get().floats();
-        let columns = columns(directions, self.dims);
+        let columns = columns::<AXES>(directions, self.dims);
         let zero = vec![0.0; self.dims];
         let project = |row: &[f32]| {
             let mut coordinates = [0.0; AXES];
@@ -182,8 +182,7 @@ fn principal_components(mut sample: Sample, count: usize) -> Result<Vec<f32>> {
         }
     }
     orthonormalise(&mut rotated, dims, &[]);
-    // Rounding to single precision must not leave the rows longer than one.
-    Ok(rotated.iter().map(|&x| (x * (1.0 - 1e-6)) as f32).collect())
+    Ok(rounded(&rotated))
 }
 
 fn order_max(values: &[f64]) -> usize {
@@ -194,17 +193,13 @@ fn order_max(values: &[f64]) -> usize {
 pub(crate) fn orthonormalise(rows: &mut Vec<f64>, dims: usize, others: &[f32]) {
     let count = rows.len() / dims;
     let mut kept = 0;
-    let mut other = vec![0f64; dims];
     for row in 0..count {
         rows.copy_within(row * dims..(row + 1) * dims, kept * dims);
         let (before, rest) = rows.split_at_mut(kept * dims);
         let row = &mut rest[..dims];
         let length = dot(row, row).sqrt();
         for _ in 0..2 {
-            for single in others.chunks_exact(dims) {
-                other.iter_mut().zip(single).for_each(|(into, &x)| *into = f64::from(x));
-                remove(row, &other);
-            }
+            others.chunks_exact(dims).for_each(|other| remove(row, other));
             before.chunks_exact(dims).for_each(|other| remove(row, other));
         }
         let left = dot(row, row).sqrt();
@@ -217,24 +212,20 @@ pub(crate) fn orthonormalise(rows: &mut Vec<f64>, dims: usize, others: &[f32]) {
 }
 
 /// Takes from a row what it has of another, which is of length one.
-fn remove(row: &mut [f64], other: &[f64]) {
+fn remove<B: Copy + Into<f64>>(row: &mut [f64], other: &[B]) {
     let along = dot(row, other);
-    for (x, y) in row.iter_mut().zip(other) {
-        *x -= along * y;
+    for (x, &y) in row.iter_mut().zip(other) {
+        *x -= along * y.into();
     }
 }
 
-/// In eight parts, so that no addition waits for the one before it.
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let mut sums = [0.0; 8];
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..8 {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    let rest = a_rest.iter().zip(b_rest).map(|(a, b)| a * b);
-    sums.into_iter().chain(rest).sum()
+fn dot<A: Copy + Into<f64>, B: Copy + Into<f64>>(a: &[A], b: &[B]) -> f64 {
+    sum(a, b, |a, b| a * b)
+}
+
+/// Directions in single precision, to which rounding must not make them longer than one.
+pub(crate) fn rounded(directions: &[f64]) -> Vec<f32> {
+    directions.iter().map(|&x| (x * (1.0 - 1e-6)) as f32).collect()
 }
 
 /// Eigenvalues and eigenvectors (in columns) of a symmetric matrix by cyclic Jacobi rotations (Golub and Van Loan,

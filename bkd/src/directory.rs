@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::AXES;
+use crate::kernels::{columns, AXES};
 use crate::layout::attributes::{Span, MAX_COLUMNS};
 use crate::layout::packed::PackedLayout;
 use crate::layout::NO_BLOCK;
@@ -38,6 +38,14 @@ impl Axes {
         match self {
             Axes::Own => dims,
             Axes::Principal { rows, .. } => (rows.len() / dims).min(AXES),
+        }
+    }
+
+    /// These in the form that the projection kernel wants; nothing for the vectors' own.
+    pub(crate) fn columns(&self, dims: usize) -> Vec<f32> {
+        match self {
+            Axes::Own => Vec::new(),
+            Axes::Principal { .. } => columns::<AXES>(self.boxed(dims), dims),
         }
     }
 

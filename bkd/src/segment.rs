@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use crate::kernels::AXES;
 use crate::layout::attributes::Span;
 use crate::layout::fine::FineLayout;
 use crate::layout::leaf::{LeafLayout, LANES};
@@ -48,13 +47,12 @@ enum Form {
 impl Form {
     fn of(directory: &Directory) -> Self {
         let dims = directory.dims as usize;
-        match (directory.space, directory.sketch) {
-            (Space::Dense(_), None) => Form::Coded(LeafLayout::new(dims), FineLayout::new(dims)),
-            (Space::Dense(_), Some(directions)) => Form::Coded(
-                LeafLayout::of_sketches(sketch::dims(directions as usize), dims),
-                FineLayout::whole(dims),
-            ),
-            (Space::Packed(packing), _) => Form::Packed(PackedLayout::new(packing, dims)),
+        match directory.space {
+            Space::Dense(_) => {
+                let (leaf, fine) = sketch::layouts(directory.sketch, dims);
+                Form::Coded(leaf, fine)
+            }
+            Space::Packed(packing) => Form::Packed(PackedLayout::new(packing, dims)),
         }
     }
 
@@ -127,10 +125,7 @@ impl Segment {
         if pages != leaf_pages + fine_pages + tid_pages + attribute_pages || pages > u64::from(u32::MAX) {
             return Err(Error::corrupt("segment directory does not cover the segment's pages"));
         }
-        let directions = match &directory.axes {
-            Axes::Own => Vec::new(),
-            axes @ Axes::Principal { .. } => columns(axes.boxed(dims), dims),
-        };
+        let directions = directory.axes.columns(dims);
         Ok(Segment {
             id,
             form,
@@ -393,15 +388,4 @@ impl Segment {
         let (page, offset) = self.fine_layout().position(ordinal);
         (self.leaf_pages + page, offset)
     }
-}
-
-/// Up to [`AXES`] directions from rows to the form that the projection kernel wants: [`AXES`] numbers a dimension, padded with zeros.
-pub(crate) fn columns(rows: &[f32], dims: usize) -> Vec<f32> {
-    let mut columns = vec![0.0; AXES * dims];
-    for (axis, row) in rows.chunks_exact(dims).enumerate() {
-        for (dim, &value) in row.iter().enumerate() {
-            columns[dim * AXES + axis] = value;
-        }
-    }
-    columns
 }

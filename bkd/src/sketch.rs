@@ -21,7 +21,8 @@
 //! based Indexing for Non-uniform High Dimensional Data Sets", 2000).
 
 use crate::kernels::{Floats, Kernels};
-use crate::layout::leaf::padded;
+use crate::layout::fine::FineLayout;
+use crate::layout::leaf::{padded, LeafLayout};
 use crate::query::UNIT;
 use crate::search::{projection_error, vanished, ORTHONORMALITY};
 use crate::{Axes, Metric};
@@ -34,6 +35,16 @@ pub(crate) const MOST_DIMS: usize = 4_096;
 /// Numbers of a sketch on so many directions.
 pub(crate) const fn dims(directions: usize) -> usize {
     directions + 1
+}
+
+/// How vectors of so many dimensions are laid out whose sketches are on so many directions, if they have any.
+pub(crate) fn layouts(directions: Option<u32>, dims: usize) -> (LeafLayout, FineLayout) {
+    match directions {
+        None => (LeafLayout::new(dims), FineLayout::new(dims)),
+        Some(directions) => {
+            (LeafLayout::of_sketches(self::dims(directions as usize), dims), FineLayout::whole(dims))
+        }
+    }
 }
 
 /// Whether sketches say something about values of this metric.

@@ -6,8 +6,8 @@ use bkd::layout::fine::FineLayout;
 use bkd::layout::leaf::{LeafLayout, GROUP, LANES};
 use bkd::layout::{tids, PageKind, Payload, CHUNK, PAYLOAD};
 use bkd::{
-    check_segment, export, Axes, Body, BoxTable, Directory, Error, Extent, Finding, Input, MemStore, Metric,
-    PageRead, Result, RowCheck, Segment, Space, Tid,
+    check_segment, Axes, Body, BoxTable, Directory, Error, Extent, Finding, MemStore, Metric, PageRead,
+    Result, RowCheck, Segment, Space, Tid,
 };
 use common::*;
 use proptest::prelude::*;
@@ -30,23 +30,6 @@ fn problems_of_rows<'a>(built: &Built, vector: impl Fn(Tid) -> &'a [f32]) -> Vec
         .collect()
 }
 
-/// A segment of the live vectors of others, as merging makes it.
-fn merged(metric: Metric, segments: &[Built], plan: &Plan) -> Option<Built> {
-    let (mut vectors, mut slack, mut tids) = (Vec::new(), Vec::new(), Vec::new());
-    for built in segments {
-        export(&built.segment, &&built.store, &mut || (), &mut |vector, by, _, tid| {
-            vectors.extend_from_slice(vector.dense());
-            slack.push(by);
-            tids.push(tid);
-        })
-        .unwrap();
-    }
-    let dims = segments.first()?.segment.dims();
-    let input =
-        Input { metric, dims, vectors: &vectors, slack: Some(&slack), tids: &tids, columns: 0, keys: &[] };
-    (!tids.is_empty()).then(|| Built::with(&input, &plan.options()))
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -63,7 +46,7 @@ proptest! {
         let mut generations = vec![index.segments];
         for _ in 0..2 {
             let last = generations.last().unwrap();
-            let next: Vec<Built> = merged(metric, last, &plan).into_iter().collect();
+            let next: Vec<Built> = Built::merged(metric, last, &plan.options()).into_iter().collect();
             generations.push(next);
         }
         for built in generations.iter().flatten() {
@@ -85,25 +68,11 @@ fn clusters(dims: usize, count: usize, random: &mut impl FnMut() -> f32) -> Vec<
         .collect()
 }
 
-/// Uniform in -1 to 1.
-fn random(seed: u64) -> impl FnMut() -> f32 {
-    let mut state = seed;
-    move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-    }
-}
-
 const LEAF_SIZE: usize = 100;
 
 fn segment_of(metric: Metric, dims: usize, count: usize) -> Built {
-    sketched_segment_of(metric, dims, count, 0)
-}
-
-fn sketched_segment_of(metric: Metric, dims: usize, count: usize, sketch: u32) -> Built {
     let rows = clusters(dims, count, &mut random(dims as u64));
-    let plan = Plan { sketch: Some(sketch), ..Plan::one(LEAF_SIZE) };
-    Index::new(metric, &rows, &plan).unwrap().segments.pop().unwrap()
+    Index::new(metric, &rows, &Plan::one(LEAF_SIZE)).unwrap().segments.pop().unwrap()
 }
 
 #[test]
@@ -124,7 +93,7 @@ fn the_largest_and_the_most_vectors_are_sound() {
             let index = Index::new(metric, &rows, &plan).unwrap();
             let (prepared, _) = prepare_all(metric, &index.rows);
             let vector = |tid: Tid| &prepared[common::index(tid) * dims..][..dims];
-            let merged = merged(metric, &index.segments, &plan).unwrap();
+            let merged = Built::merged(metric, &index.segments, &plan.options()).unwrap();
             for built in [&index.segments[0], &merged] {
                 assert_eq!(findings(&built.segment, &built.store), []);
                 assert_eq!(problems_of_rows(built, vector), []);

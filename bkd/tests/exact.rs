@@ -2,7 +2,7 @@
 
 mod common;
 
-use bkd::{export, Input, Metric, Query, Tid};
+use bkd::{Metric, Query, Tid};
 use common::*;
 use proptest::prelude::*;
 
@@ -41,22 +41,9 @@ proptest! {
     ) {
         for metric in METRICS {
             let Some(mut index) = Index::new(metric, &rows, &plan) else { continue };
-            let dims = index.dims();
             for _ in 0..merges {
-                let (mut vectors, mut slacks, mut tids) = (Vec::new(), Vec::new(), Vec::new());
-                for built in &index.segments {
-                    export(&built.segment, &&built.store, &mut || (), &mut |vector, slack, _, tid| {
-                        vectors.extend_from_slice(vector.dense());
-                        slacks.push(slack);
-                        tids.push(tid);
-                    }).unwrap();
-                }
-                prop_assert!(slacks.iter().all(|slack| slack.is_finite()));
-                if tids.is_empty() {
-                    break;
-                }
-                let input = Input { metric, dims, vectors: &vectors, slack: Some(&slacks), tids: &tids, columns: 0, keys: &[] };
-                index.segments = vec![Built::with(&input, &plan.options())];
+                let Some(merged) = Built::merged(metric, &index.segments, &plan.options()) else { break };
+                index.segments = vec![merged];
             }
             for query in queries(&index.rows) {
                 index.assert_exact(&query, sum, index.rows.len(), None);

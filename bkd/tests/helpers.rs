@@ -2,21 +2,12 @@
 
 mod common;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use bkd::layout::{PageKind, Payload};
-use bkd::{
-    Error, Filter, HelpingThreads, Hit, Input, KeyRanges, MemStore, Metric, PageRead, Query, Result, Search,
-    Segment,
-};
+use bkd::{Error, Filter, Hit, Input, KeyRanges, MemStore, Metric, PageRead, Query, Result, Search, Segment};
 use common::*;
 use proptest::prelude::*;
-use rayon::ThreadPoolBuilder;
-
-static THREADS: LazyLock<Arc<HelpingThreads>> = LazyLock::new(|| {
-    let pool = ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-    Arc::new(HelpingThreads::new(pool, 0))
-});
 
 fn rows<S: PageRead>(mut search: Search<S>, limit: usize) -> Result<Vec<Hit>> {
     let mut rows = Vec::new();
@@ -27,11 +18,6 @@ fn rows<S: PageRead>(mut search: Search<S>, limit: usize) -> Result<Vec<Hit>> {
         }
     }
     Ok(rows)
-}
-
-fn helped<S: PageRead>(mut search: Search<S>) -> Search<S> {
-    search.set_helpers(THREADS.clone());
-    search
 }
 
 /// Numbers that look random.

@@ -3,13 +3,10 @@
 mod common;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use bkd::layout::leaf::{LeafLayout, LANES};
 use bkd::layout::{CHUNK, PAYLOAD};
-use bkd::{
-    check_segment, export, Axes, Directory, Error, HelpingThreads, Input, Metric, Query, RowCheck, Tid,
-};
+use bkd::{check_segment, Axes, Directory, Error, Metric, Query, RowCheck, Tid};
 use common::*;
 
 const DIMS: usize = 100;
@@ -19,11 +16,7 @@ const SKETCHED: [Metric; 3] = [Metric::L2, Metric::Cosine, Metric::InnerProduct]
 
 /// Clusters near a subspace of so many dimensions.
 fn near_subspace(of: usize, dims: usize, count: usize) -> Vec<Vec<f32>> {
-    let mut state = 5u64;
-    let mut random = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-    };
+    let mut random = random(5);
     let directions: Vec<Vec<f32>> = (0..of).map(|_| (0..dims).map(|_| random()).collect()).collect();
     let centers: Vec<Vec<f32>> = (0..40).map(|_| (0..of).map(|_| random()).collect()).collect();
     (0..count)
@@ -79,8 +72,7 @@ fn searches_are_exact() {
                 for query in [rows[77].clone(), near, vec![4.0; DIMS], vec![-300.0; DIMS]] {
                     for (limit, expect) in [(1, Some(1)), (10, None), (700, Some(10))] {
                         index.assert_exact(&query, Sum::Lanes8, limit, expect);
-                        let mut search = index.search(&Query::new(metric, &query).unwrap());
-                        search.set_helpers(helping_threads());
+                        let search = helped(index.search(&Query::new(metric, &query).unwrap()));
                         index.assert_yields(search, &query, Sum::Lanes8, limit);
                     }
                     let value = |at: usize| operator(metric, Sum::Lanes8, &query, &index.rows[at]);
@@ -91,31 +83,13 @@ fn searches_are_exact() {
                     assert!(index.live().all(|at| value(at) > radius || found.contains(&at)));
                 }
                 if generation == 0 {
-                    index.segments = vec![merged(metric, &index.segments)];
+                    index.segments = Built::merged(metric, &index.segments, &Plan::one(1024).options())
+                        .into_iter()
+                        .collect();
                 }
             }
         }
     }
-}
-
-fn helping_threads() -> Arc<HelpingThreads> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-    Arc::new(HelpingThreads::new(pool, 0))
-}
-
-/// A segment of what the codes of others say.
-fn merged(metric: Metric, segments: &[Built]) -> Built {
-    let (mut vectors, mut slack, mut tids) = (Vec::new(), Vec::new(), Vec::new());
-    for built in segments {
-        export(&built.segment, &&built.store, &mut || (), &mut |vector, by, _, tid| {
-            vectors.extend_from_slice(vector.dense());
-            slack.push(by);
-            tids.push(tid);
-        })
-        .unwrap();
-    }
-    let (vectors, slack) = (&vectors, Some(&slack[..]));
-    Built::new(&Input { metric, dims: DIMS, vectors, slack, tids: &tids, columns: 0, keys: &[] }, 1024)
 }
 
 /// What sketches very likely do not see of a distance is not missed.

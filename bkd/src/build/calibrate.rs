@@ -13,7 +13,6 @@ use super::{ahead, zeros, Coordinates, Input, Progress};
 use crate::calibration::{Calibration, NEIGHBOURS, TARGETS};
 use crate::kernels::{Kernels, PRODUCTS, TILE};
 use crate::search::{cell_scores, place, Candidate, Candidates};
-use crate::segment::columns;
 use crate::sketch::Sketcher;
 use crate::{Axes, CellTable, Metric, Result};
 
@@ -52,10 +51,7 @@ pub(super) fn calibrate(
         .try_reduce_with(|left, right| Ok(left.into_iter().zip(right).map(|(a, b)| a.and(b)).collect()))
         .expect("a segment is not empty")?;
 
-    let columns = match axes {
-        Axes::Own => Vec::new(),
-        Axes::Principal { .. } => columns(axes.boxed(input.dims), input.dims),
-    };
+    let columns = axes.columns(input.dims);
     let mut end = 0;
     let ends: Vec<u32> = cells.vectors().map(|vectors| (end += vectors, end).1).collect();
     let nearest: Vec<Vec<Candidate>> = nearest.into_iter().map(Candidates::into_descending).collect();

@@ -3,10 +3,9 @@
 
 use rayon::prelude::*;
 
-use super::sketches::columns;
 use super::{zeros, Input, Progress};
-use crate::axes::orthonormalise;
-use crate::kernels::{Floats, Kernels, PRODUCTS, TILE};
+use crate::axes::{orthonormalise, rounded};
+use crate::kernels::{columns, Floats, Kernels, PRODUCTS, TILE};
 use crate::layout::leaf::{padded, GROUP};
 use crate::sketch::{self, MOST};
 use crate::{Axes, Metric, Result};
@@ -109,11 +108,6 @@ fn enough(variances: &[f64], wanted: f64, least: usize) -> Option<usize> {
     (enough <= variances.len()).then_some(enough)
 }
 
-/// Directions in single precision, to which rounding must not make them longer than one.
-fn rounded(directions: &[f64]) -> Vec<f32> {
-    directions.iter().map(|&x| (x * (1.0 - 1e-6)) as f32).collect()
-}
-
 /// Evenly spaced vectors, from the center.
 struct Sample {
     floats: &'static Floats,
@@ -143,7 +137,7 @@ impl Sample {
 
     /// Coordinates of the vectors on [`PRODUCTS`] directions at the most, as many numbers a vector.
     fn coordinates(&self, directions: &[f32]) -> Vec<[f32; PRODUCTS]> {
-        let columns = columns(directions, self.dims);
+        let columns = columns::<PRODUCTS>(directions, self.dims);
         let mut coordinates = vec![[0.0; PRODUCTS]; self.rows];
         let tiles = self.vectors.par_chunks_exact(TILE * self.dims);
         coordinates.as_chunks_mut::<TILE>().0.par_iter_mut().zip(tiles).for_each(|(into, vectors)| {

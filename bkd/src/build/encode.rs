@@ -66,20 +66,21 @@ pub(super) fn encode_leaf(
         }
     };
     let coarse_losses = sketched.as_ref().map_or(&losses, |(_, losses, _)| losses);
-    let off = |at: usize| sketched.as_ref().map_or(0.0, |(.., errors)| errors[at]);
 
     // Residuals get a little more than the double-precision sums may have lost.
-    let residuals = |sums: &mut dyn Iterator<Item = f64>| -> Vec<f64> {
-        let residual = |(sum, &id): (f64, &u32)| {
-            let distance = input.metric.of_sum(sum);
+    let residuals = |losses: &[Encoded], lost: fn(&Encoded) -> f64| -> Vec<f64> {
+        let residual = |(loss, &id): (&Encoded, &u32)| {
+            let distance = input.metric.of_sum(lost(loss));
             distance * (1.0 + 1e-9) + f64::from(input.slack(id))
         };
-        sums.zip(ids).map(residual).collect()
+        losses.iter().zip(ids).map(residual).collect()
     };
-    let mut coarse = residuals(&mut coarse_losses.iter().map(|loss| loss.coarse));
-    coarse.iter_mut().enumerate().for_each(|(at, residual)| *residual += off(at));
+    let mut coarse = residuals(coarse_losses, |loss| loss.coarse);
+    if let Some((.., errors)) = &sketched {
+        coarse.iter_mut().zip(errors).for_each(|(residual, error)| *residual += error);
+    }
     let coarse = Codes::above(&coarse);
-    let fine = Codes::above(&residuals(&mut losses.iter().map(|loss| loss.fine)));
+    let fine = Codes::above(&residuals(&losses, |loss| loss.fine));
     let norms = Codes::below(&coarse_losses.iter().map(|loss| loss.norm).collect::<Vec<_>>());
     for (at, record) in fine_records.chunks_exact_mut(record).enumerate() {
         let head = &mut blocks[at / LANES * block_bytes..][..CHUNK];

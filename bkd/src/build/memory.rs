@@ -113,8 +113,7 @@ impl BuildMemory {
 
     /// The part of [`BuildMemory::of`] that is not the input.
     pub fn beside_input(&self, vectors: usize) -> usize {
-        let phases = [self.choosing, self.directing, self.calibrating, self.encoding];
-        phases.map(|phase| phase.of(vectors)).into_iter().fold(0, usize::max).saturating_add(OTHER)
+        self.phases().map(|phase| phase.of(vectors)).into_iter().fold(0, usize::max).saturating_add(OTHER)
     }
 
     /// The most vectors for which so many bytes are enough.
@@ -124,10 +123,11 @@ impl BuildMemory {
             let each = self.input + phase.per_vector;
             (bytes / (each + phase.more)).max(bytes.saturating_sub(phase.most) / each)
         };
+        self.phases().map(within).into_iter().fold(usize::MAX, usize::min)
+    }
+
+    fn phases(&self) -> [Phase; 4] {
         [self.choosing, self.directing, self.calibrating, self.encoding]
-            .map(within)
-            .into_iter()
-            .fold(usize::MAX, usize::min)
     }
 }
 

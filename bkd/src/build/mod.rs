@@ -31,13 +31,11 @@ use split::{split, LEAF_SAMPLE};
 
 use crate::kernels::{Kernels, AXES};
 use crate::layout::attributes::MAX_COLUMNS;
-use crate::layout::fine::FineLayout;
-use crate::layout::leaf::LeafLayout;
 use crate::layout::PageKind;
 use crate::metric::norm;
 use crate::query::round_up;
 use crate::search::invisible;
-use crate::segment::columns;
+use crate::sketch::layouts;
 use crate::{axes, Axes, BoxTable, Directory, Error, Metric, PageSink, Result, Space, Tid, MAX_DIMS};
 
 /// The vectors of a segment to be built, all of them as [`crate::prepare`] returned them.
@@ -170,10 +168,7 @@ pub fn build(
     };
 
     // The fine plane follows the whole coarse stream, so it waits here.
-    let layout = match &sketches {
-        None => (LeafLayout::new(dims), FineLayout::new(dims)),
-        Some(sketches) => (LeafLayout::of_sketches(sketches.dims(), dims), FineLayout::whole(dims)),
-    };
+    let layout = layouts(sketch, dims);
     let record = layout.1.record;
     let mut fine: Vec<u8> = zeros(count * record)?;
     let mut writer = Writer::new(coordinates.axes, leaf_sizes.len());
@@ -275,7 +270,7 @@ impl<'a> Coordinates<'a> {
             });
         };
         let floats = Kernels::get().floats();
-        let columns = columns(axes.boxed(input.dims), input.dims);
+        let columns = axes.columns(input.dims);
         let vectors = input.vectors.par_chunks_exact(input.dims);
         let mut values: Vec<f32> = zeros(input.tids.len() * count)?;
         if count > 0 {

@@ -1,7 +1,7 @@
 //! Making sketches of all vectors of a segment ([`crate::sketch`]).
 
 use super::{ahead, zeros, Input};
-use crate::kernels::{Floats, Kernels, PRODUCTS, TILE};
+use crate::kernels::{columns, Floats, Kernels, PRODUCTS, TILE};
 use crate::layout::leaf::padded;
 use crate::sketch::{self, hidden};
 use crate::{Axes, Result};
@@ -19,8 +19,10 @@ impl<'a> Sketches<'a> {
     pub(super) fn new(axes: &'a Axes, directions: Option<u32>, dims: usize) -> Option<Self> {
         let (Axes::Principal { center, rows }, Some(directions)) = (axes, directions) else { return None };
         let directions = directions as usize;
-        let columns =
-            rows[..directions * dims].chunks(PRODUCTS * dims).map(|some| columns(some, dims)).collect();
+        let columns = rows[..directions * dims]
+            .chunks(PRODUCTS * dims)
+            .map(|some| columns::<PRODUCTS>(some, dims))
+            .collect();
         Some(Sketches { floats: Kernels::get().floats(), center, directions, columns })
     }
 
@@ -63,15 +65,4 @@ impl<'a> Sketches<'a> {
         }
         Ok((sketches, errors))
     }
-}
-
-/// Up to [`PRODUCTS`] directions, with so many numbers a dimension.
-pub(super) fn columns(directions: &[f32], dims: usize) -> Vec<f32> {
-    let mut columns = vec![0.0; dims * PRODUCTS];
-    for (at, direction) in directions.chunks_exact(dims).enumerate() {
-        for (column, &x) in columns.chunks_exact_mut(PRODUCTS).zip(direction) {
-            column[at] = x;
-        }
-    }
-    columns
 }

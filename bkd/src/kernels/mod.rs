@@ -34,6 +34,18 @@ pub use several::TILE;
 use crate::layout::leaf::{GROUP, LANES};
 use crate::layout::CHUNK;
 
+/// Up to `WIDTH` vectors, one after the other in `rows`, in the form that the loops want which multiply with them: `WIDTH` numbers a
+/// dimension, padded with zeros.
+pub fn columns<const WIDTH: usize>(rows: &[f32], dims: usize) -> Vec<f32> {
+    let mut columns = vec![0.0; WIDTH * dims];
+    for (at, row) in rows.chunks_exact(dims).enumerate() {
+        for (column, &x) in columns.chunks_exact_mut(WIDTH).zip(row) {
+            column[at] = x;
+        }
+    }
+    columns
+}
+
 /// A query as the coarse scan sees it, on the grid of a leaf: numbers for each dimension, padded to whole groups.
 #[derive(Clone, Copy)]
 pub struct CodedQuery<'a> {

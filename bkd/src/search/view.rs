@@ -106,12 +106,18 @@ impl LeafScan {
         self.coded = layout.groups * GROUP;
         let is_sketched = self.sketch(source).is_some();
         let of_vectors = if is_sketched { at + 1 + layout.groups as u64 } else { at + 1 };
-        let measured = self.measure_vectors(coarse, of_vectors, &header)?;
-        let dims = segment.directory().sketch.map_or(self.query.dims(), |directions| directions as usize);
+        let LeafScan { kernels, query, sketches, grid, sketch_grid, .. } = self;
+        let mut measure = |at: u64, values: &[f32], grid: &mut Grid| {
+            measure(coarse, at, kernels, query.metric(), values, grid, &header)
+        };
+        let measured = measure(of_vectors, query.values(), grid)?;
+        let dims = segment.directory().sketch.map_or(query.dims(), |directions| directions as usize);
         let high_bytes = if is_sketched { 0 } else { layout.groups * GROUP / 2 };
-        let fine = FineScale::new(&self.query, &measured, high_bytes);
-        let of_codes =
-            if is_sketched { self.measure_sketches(coarse, at + 1, source, &header)? } else { measured };
+        let fine = FineScale::new(query, &measured, high_bytes);
+        let of_codes = match &sketches[source as usize] {
+            Some(sketch) => measure(at + 1, &sketch.values, sketch_grid)?,
+            None => measured,
+        };
         let mut threshold = match self.query.metric() {
             Metric::L2 | Metric::Cosine => self.threshold_l2(&of_codes, is_sketched),
             Metric::InnerProduct => self.threshold_ip(&of_codes, is_sketched),
@@ -136,43 +142,6 @@ impl LeafScan {
         let scale = Scale::new(&self.query, segment.directory().max_norm);
         let seen = if self.likely { segment.likely_seen() } else { 1.0 };
         Ok(View { threshold, fine, scale, near, seen })
-    }
-
-    /// Sets the query against the grid of the vectors, which begins at a chunk.
-    fn measure_vectors<S: PageRead>(
-        &mut self,
-        coarse: &mut Coarse<'_, '_, S>,
-        at: u64,
-        header: &LeafHeader,
-    ) -> Result<Measured> {
-        let metric = self.query.metric();
-        let floats = self.kernels.floats();
-        let mut sums = GridSums::default();
-        let (query, grid) = (self.query.values(), &mut self.grid);
-        coarse.runs(at, query.len() / GROUP, |group, run| match metric {
-            Metric::L2 | Metric::Cosine => floats.grid_l2(run, group, query, grid, &mut sums),
-            Metric::InnerProduct => floats.grid_ip(run, group, query, grid, &mut sums),
-            Metric::L1 => floats.grid_l1(run, group, query, grid, &mut sums),
-        })?;
-        Ok(Measured::new(metric, &sums, header))
-    }
-
-    /// Sets the query's sketch against the grid of sketches, which begins at a chunk.
-    fn measure_sketches<S: PageRead>(
-        &mut self,
-        coarse: &mut Coarse<'_, '_, S>,
-        at: u64,
-        source: u32,
-        header: &LeafHeader,
-    ) -> Result<Measured> {
-        let LeafScan { sketches, sketch_grid: grid, kernels, query, .. } = self;
-        let SketchedQuery { values, .. } = sketches[source as usize].as_ref().expect("a sketch");
-        let mut sums = GridSums::default();
-        coarse.runs(at, values.len() / GROUP, |group, run| match query.metric() {
-            Metric::InnerProduct => kernels.floats().grid_ip(run, group, values, grid, &mut sums),
-            _ => kernels.floats().grid_l2(run, group, values, grid, &mut sums),
-        })?;
-        Ok(Measured::new(query.metric(), &sums, header))
     }
 
     /// Rounds the weights of the query, or of its sketch, to bytes: w = scale * bytes + rest. Returns the scale, the norm of the rest, and
@@ -298,6 +267,26 @@ fn likely_along(metric: Metric, dims: usize) -> f64 {
     let deviation = 1.0 / (dims as f64).sqrt();
     let deviation = if metric == Metric::L1 { UNEVEN * deviation } else { deviation };
     (DEVIATIONS * deviation).clamp(LEAST_ALONG, 1.0)
+}
+
+/// Sets a query, or its sketch, against a grid that begins at a chunk.
+fn measure<S: PageRead>(
+    coarse: &mut Coarse<'_, '_, S>,
+    at: u64,
+    kernels: &Kernels,
+    metric: Metric,
+    values: &[f32],
+    grid: &mut Grid,
+    header: &LeafHeader,
+) -> Result<Measured> {
+    let floats = kernels.floats();
+    let mut sums = GridSums::default();
+    coarse.runs(at, values.len() / GROUP, |group, run| match metric {
+        Metric::L2 | Metric::Cosine => floats.grid_l2(run, group, values, grid, &mut sums),
+        Metric::InnerProduct => floats.grid_ip(run, group, values, grid, &mut sums),
+        Metric::L1 => floats.grid_l1(run, group, values, grid, &mut sums),
+    })?;
+    Ok(Measured::new(metric, &sums, header))
 }
 
 impl Measured {

@@ -4,14 +4,15 @@
 #![allow(dead_code)]
 
 use std::collections::BinaryHeap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bkd::layout::{tids, PageKind, Payload};
 use bkd::{
-    build, prepare, BuildOptions, Directory, Everything, Extent, Filter, Input, MemStore, Metric, PageRead,
-    PageSink, Placement, Progress, Query, Search, Segment, Tid, Within,
+    build, export, prepare, BuildOptions, Directory, Everything, Extent, Filter, HelpingThreads, Input,
+    MemStore, Metric, PageRead, PageSink, Placement, Progress, Query, Search, Segment, Tid, Within,
 };
 use proptest::prelude::*;
+use rayon::ThreadPoolBuilder;
 
 pub const METRICS: [Metric; 4] = [Metric::L2, Metric::Cosine, Metric::InnerProduct, Metric::L1];
 
@@ -38,6 +39,24 @@ impl Built {
         let decoded = Directory::decode(&directory.encode().unwrap()).unwrap();
         assert_eq!(decoded, directory);
         Built { segment: Arc::new(Segment::open(7, decoded).unwrap()), store }
+    }
+
+    /// A segment of the live vectors of others, as merging makes it; `None` if there are none.
+    pub fn merged(metric: Metric, segments: &[Built], options: &BuildOptions<'_>) -> Option<Self> {
+        let (mut vectors, mut slack, mut tids) = (Vec::new(), Vec::new(), Vec::new());
+        for built in segments {
+            export(&built.segment, &&built.store, &mut || (), &mut |vector, by, _, tid| {
+                vectors.extend_from_slice(vector.dense());
+                slack.push(by);
+                tids.push(tid);
+            })
+            .unwrap();
+        }
+        assert!(slack.iter().all(|slack: &f32| slack.is_finite()));
+        let dims = segments.first()?.segment.dims();
+        let (vectors, slack) = (&vectors, Some(&slack[..]));
+        let input = Input { metric, dims, vectors, slack, tids: &tids, columns: 0, keys: &[] };
+        (!tids.is_empty()).then(|| Built::with(&input, options))
     }
 
     /// Marks rows as removed, as VACUUM does.
@@ -85,6 +104,26 @@ impl Built {
         for (kind, payload) in self.each_page().take(count) {
             into.append(kind, payload, payload.len()).unwrap();
         }
+    }
+}
+
+static THREADS: LazyLock<Arc<HelpingThreads>> = LazyLock::new(|| {
+    let pool = ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    Arc::new(HelpingThreads::new(pool, 0))
+});
+
+/// Has a search helped by other threads, be it worth it or not.
+pub fn helped<S: PageRead>(mut search: Search<S>) -> Search<S> {
+    search.set_helpers(THREADS.clone());
+    search
+}
+
+/// Uniform in -1 to 1.
+pub fn random(seed: u64) -> impl FnMut() -> f32 {
+    let mut state = seed;
+    move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
 }
 
