@@ -21,6 +21,7 @@ pub fn export<S: PageRead>(
     check: &mut dyn FnMut(),
     each: &mut EachVector<'_>,
 ) -> Result<()> {
+    store.expect(vec![segment.leaf_pages()]);
     if let Some(layout) = segment.packed() {
         return packed::export::export(segment, layout, store, check, each);
     }

@@ -345,14 +345,31 @@ impl Segment {
         (first / CHUNKS_PER_PAGE as u64) as u32..end.div_ceil(CHUNKS_PER_PAGE as u64) as u32
     }
 
+    /// Pages of the coarse stream with the grid of a leaf and runs of its vectors, in ascending order.
+    pub(crate) fn pages_of<'s>(
+        &'s self,
+        leaf: usize,
+        runs: &'s [Range<u32>],
+    ) -> impl Iterator<Item = Range<u32>> + 's {
+        let grid = self.leaf_chunk(leaf)..self.block_chunk(leaf, 0);
+        let mut done = 0;
+        std::iter::once(grid).chain(runs.iter().map(move |run| self.chunks_of(leaf, run))).map(
+            move |chunks| {
+                let page = |chunk: u64| (chunk / CHUNKS_PER_PAGE as u64) as u32;
+                let pages = page(chunks.start).max(done)..page(chunks.end - 1) + 1;
+                done = pages.end;
+                pages
+            },
+        )
+    }
+
     /// How many pages of the coarse stream so many vectors take, about.
     pub(crate) fn coarse_pages(&self, vectors: usize) -> usize {
         vectors.div_ceil(LANES) * self.layout().block_chunks() / CHUNKS_PER_PAGE
     }
 
-    /// Pages on which the fine records of a leaf lie.
-    pub(crate) fn fine_page_range(&self, leaf: usize) -> Range<u32> {
-        let vectors = self.leaf_vectors(leaf);
+    /// Pages on which the fine records of a run of vectors lie.
+    pub(crate) fn fine_page_range(&self, vectors: &Range<u32>) -> Range<u32> {
         self.fine_position(vectors.start).0..self.fine_position(vectors.end - 1).0 + 1
     }
 

@@ -60,6 +60,10 @@ pub trait PageRead {
     fn prefetch(&self, _pages: Range<u32>) -> bool {
         false
     }
+
+    /// Says which pages of the coarse stream are read from now on, in ascending order but for a few that turn out not to be needed: for who
+    /// reads ahead. Only a hint, too.
+    fn expect(&self, _pages: Vec<Range<u32>>) {}
 }
 
 impl<S: PageRead> PageRead for &S {
@@ -103,6 +107,10 @@ impl<S: PageRead> PageRead for &S {
 
     fn prefetch(&self, pages: Range<u32>) -> bool {
         (**self).prefetch(pages)
+    }
+
+    fn expect(&self, pages: Vec<Range<u32>>) {
+        (**self).expect(pages);
     }
 }
 

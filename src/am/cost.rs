@@ -21,16 +21,16 @@
 //! `make bench-plans` compares what is chosen with all other ways. The constants were set with it.
 
 use bkd::layout::leaf::LANES;
-use bkd::layout::meta::{Meta, SegmentEntry};
+use bkd::layout::meta::Meta;
 use bkd::layout::PAYLOAD;
-use bkd::Space;
+use bkd::{Segment, Space};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use super::batch::value_bytes;
-use super::segments::open_all;
+use super::segments::{open_all, Opened};
 use super::{history, meta, options};
-use crate::pg::index::{Index, OpenIndex};
+use crate::pg::index::OpenIndex;
 use crate::pg::{row_address, versions};
 
 /// Values of so many bytes are not stored in the table's own pages, about (`TOAST_TUPLE_THRESHOLD`). To fetch them costs the same
@@ -40,7 +40,7 @@ const TOASTED: usize = 2000;
 const LEAVES_BASE: f64 = 1.5;
 /// Vectors of a leaf where few leaves are visited. (Where all are, their number does not matter.)
 const LEAF_VECTORS: f64 = 128.0;
-/// The share of a segment's pages that holds coarse codes.
+/// The share of an index's pages that holds coarse codes, if it is but an idea.
 const COARSE_SHARE: f64 = 0.5;
 /// What reading a page of codes costs, in relation to reading a page of the table in sequence.
 const PAGE_SHARE: f64 = 0.25;
@@ -115,9 +115,11 @@ pub unsafe extern "C-unwind" fn estimate(
             let meta = meta::read(open.index());
             // Of all neighbours, so many are those that meet the conditions.
             let neighbours = wanted.unwrap_or(1.0) / filtered;
-            let share = if is_ordered { share_visited(open.index(), &meta, neighbours) } else { 1.0 };
+            let segments = open_all(open.index(), &meta);
+            let recall = if is_ordered { options::recall(open.index()) } else { 1.0 };
+            let share = share_visited(&segments, recall, neighbours);
             let coded_dims = meta.space.dense().map(|_| f64::from(meta.dims));
-            (scan_cost(&meta, &costs), share, coded_dims, value_bytes(&meta))
+            (scan_cost(&meta, &segments, &costs), share, coded_dims, value_bytes(&meta))
         };
         let blocks = match coded_dims {
             Some(_) => 1.0 - (1.0 - filtered).powi(LANES as i32),
@@ -228,18 +230,15 @@ unsafe fn scattered_fetches(
     }
 }
 
-/// The share of the codes that a scan for so many rows looks at, as `kdtree.recall` is set.
-fn share_visited(index: Index, meta: &Meta, rows: f64) -> f64 {
-    let recall = options::recall(index);
-    let vectors: f64 = meta.segments.iter().map(|segment| f64::from(segment.vectors)).sum();
-    if recall >= 1.0 || vectors == 0.0 {
+/// The share of the codes that a scan for so many rows looks at.
+fn share_visited(segments: &[Opened], recall: f64, rows: f64) -> f64 {
+    let vectors = |opened: &Opened| f64::from(opened.segment.vectors());
+    let all: f64 = segments.iter().map(vectors).sum();
+    if recall >= 1.0 || all == 0.0 {
         return 1.0;
     }
-    let visited: f64 = open_all(index, meta)
-        .iter()
-        .map(|opened| f64::from(opened.segment.vectors()) * opened.segment.share(recall, rows as usize))
-        .sum();
-    visited / vectors
+    let visited = segments.iter().map(|opened| vectors(opened) * opened.segment.share(recall, rows as usize));
+    visited.sum::<f64>() / all
 }
 
 /// Passes until so many rows are there.
@@ -276,20 +275,19 @@ impl Unit {
 }
 
 /// What one pass over the index costs.
-fn scan_cost(meta: &Meta, costs: &Unit) -> f64 {
-    let visited = LEAVES_BASE.powf(f64::from(meta.dims));
-    let pages = |segment: &SegmentEntry| match meta.space {
-        Space::Dense(_) => coarse_pages(segment, visited),
-        Space::Packed(_) => f64::from(segment.pages),
+fn scan_cost(meta: &Meta, segments: &[Opened], costs: &Unit) -> f64 {
+    let visited = match meta.space {
+        Space::Dense(_) => LEAVES_BASE.powf(f64::from(meta.dims)),
+        Space::Packed(_) => f64::INFINITY,
     };
-    let segments: f64 = meta.segments.iter().map(pages).sum();
+    let segments: f64 = segments.iter().map(|opened| pages_visited(&opened.segment, visited)).sum();
     let chain_pages = f64::from(meta.delta.pages) + f64::from(meta.sealing.pages);
     let vectors = chain_pages * PAYLOAD as f64 / value_bytes(meta) as f64;
     (segments + chain_pages) * costs.page * PAGE_SHARE + vectors * costs.operator
 }
 
-/// Pages of coarse codes that a scan reads of a segment, of which it visits so many leaves.
-fn coarse_pages(segment: &SegmentEntry, visited: f64) -> f64 {
-    let leaves = (f64::from(segment.vectors) / LEAF_VECTORS).max(1.0);
-    (f64::from(segment.pages) * COARSE_SHARE * (visited / leaves).min(1.0)).max(1.0)
+/// Pages of leaves that a scan reads of a segment, if it visits so many small leaves.
+fn pages_visited(segment: &Segment, visited: f64) -> f64 {
+    let leaves = (f64::from(segment.vectors()) / LEAF_VECTORS).max(1.0);
+    (segment.leaf_pages().len() as f64 * (visited / leaves).min(1.0)).max(1.0)
 }

@@ -38,6 +38,7 @@ pub mod pgvector;
 mod progress;
 mod rebuild;
 mod recall;
+mod route;
 mod scan;
 mod seal;
 mod segments;

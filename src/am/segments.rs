@@ -12,6 +12,7 @@ use bkd::{Directory, Error, PageRead, Result, Segment};
 use pgrx::pg_sys;
 
 use super::chain::read_header;
+use super::route::Route;
 use crate::pg::buffer::{
     address, damage_is_found, fair_share_of_buffers, fetch_beginning, io_concurrency, last_buffer, map,
     next_buffer, prefetch, PinnedPages, RecentBuffer, SharedPage,
@@ -92,6 +93,14 @@ impl SegmentPages {
         self.marks.filter(|_| matches!(kind, PageKind::Leaf | PageKind::Fine))
     }
 
+    /// Has the system read what follows on the route from a page on, if it comes from a disk.
+    fn read_ahead_from(&self, page: u32) {
+        if self.disk.concurrency.get() > 0 {
+            let pages = self.disk.route.borrow_mut().ahead_of(page);
+            pages.into_iter().for_each(|pages| self.read_ahead(pages));
+        }
+    }
+
     /// Has the system read pages that lie in order.
     fn read_ahead(&self, pages: Range<u32>) {
         let segment = &self.opened.segment;
@@ -126,21 +135,15 @@ struct Disk {
     concurrency: Cell<usize>,
     /// Pages that were asked for and were there, one after the other.
     found: Cell<usize>,
-    /// Pages of the coarse stream that were read in order: the first, and the last.
-    run: Cell<(u32, u32)>,
-    /// Up to where the system was told to read them.
-    told: Cell<u32>,
+    /// What is read of the coarse stream.
+    route: RefCell<Route>,
 }
 
 /// The most pages that are lent at once, with however many buffers.
 const MOST_LENT: usize = 256;
 
-/// So many pages that were read in order make a run.
-const RUN: u32 = 64;
-/// Pages that may be left out in a run.
-const GAP: u32 = 48;
-/// Pages that the system is told to read ahead.
-const AHEAD: u32 = 512;
+/// So many pages that lie in order are rather read by the system together than asked for one by one.
+const MANY: usize = 8;
 
 /// After so many pages that were there, those that follow are taken to be there, too.
 const FOUND: usize = 64;
@@ -151,24 +154,6 @@ impl Disk {
             self.concurrency.set(io_concurrency(index));
         }
         self.found.set(0);
-    }
-
-    /// A page of the coarse stream was read, which ends at `end`. Returns which of those behind it to read ahead.
-    fn read_ahead(&self, page: u32, end: u32) -> Option<Range<u32>> {
-        let (first, last) = self.run.get();
-        if self.concurrency.get() == 0 || !(last..=last + GAP).contains(&page) {
-            self.run.set((page, page));
-            self.told.set(page + 1);
-            return None;
-        }
-        self.run.set((first, page));
-        let told = self.told.get().max(page + 1);
-        if page - first < RUN || page + AHEAD / 2 < told {
-            return None;
-        }
-        let until = end.min(page + AHEAD);
-        self.told.set(until);
-        (told < until).then_some(told..until)
     }
 
     fn asked(&self, pages: usize, missing: usize) {
@@ -210,9 +195,7 @@ impl SegmentPages {
         if was_read {
             self.disk.missed(self.index);
             if kind == PageKind::Leaf {
-                if let Some(pages) = self.disk.read_ahead(sequence, segment.leaf_pages().end) {
-                    self.read_ahead(pages);
-                }
+                self.read_ahead_from(sequence + 1);
             }
         }
         // The checksum is looked at when the page is new to this backend: read for the first time, from disk, or found in another buffer,
@@ -296,10 +279,20 @@ impl PageRead for SegmentPages {
     }
 
     fn prefetch(&self, pages: Range<u32>) -> bool {
+        if pages.len() >= MANY {
+            self.read_ahead(pages);
+            return true;
+        }
         let count = pages.len();
         let missing = prefetch(self.index, pages.map(|page| self.opened.segment.block(page)));
         self.disk.asked(count, missing);
         missing > 0
+    }
+
+    fn expect(&self, pages: Vec<Range<u32>>) {
+        let first = pages.first().map(|pages| pages.start);
+        self.disk.route.replace(Route::new(pages));
+        first.into_iter().for_each(|page| self.read_ahead_from(page));
     }
 }
 

@@ -52,6 +52,7 @@ fn check_all<S: PageRead>(
     check: &mut dyn FnMut(),
     report: &mut Report<'_>,
 ) -> Result<(), Full> {
+    store.expect(vec![segment.leaf_pages()]);
     if let Some(layout) = segment.packed() {
         return packed::check::check(segment, layout, store, check, report);
     }
@@ -63,7 +64,7 @@ fn check_all<S: PageRead>(
         check();
         // Each page is read on its own before it is decoded, so that every page that cannot be read is named, once.
         let readable = coarse.read_until(segment.leaf_page_range(leaf), store, check, report)?
-            & fine.read_until(segment.fine_page_range(leaf), store, check, report)?;
+            & fine.read_until(segment.fine_page_range(&segment.leaf_vectors(leaf)), store, check, report)?;
         if readable {
             leaves.check(segment, store, leaf, report)?;
         } else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::query::PackedQuery;
 use super::search::{is_set, CHECK_EVERY};
 use crate::layout::PageKind;
-use crate::search::{may_match, push_rows, Mask, Met};
+use crate::search::{may_match, push_rows, Mask, Met, Route};
 use crate::{Filter, PageRead, Result, ScanStats, Segment, Tid};
 
 /// The rows of segments for which the SQL operator may return a given value or less, leaf by leaf.
@@ -92,6 +92,11 @@ impl<S: PageRead> PackedWithin<S> {
             let leaves = (0..segment.leaves()).rev().filter(may_have);
             self.leaves.extend(leaves.map(|leaf| (source, leaf)));
         }
+        let mut route = Route::new(self.segments.len());
+        for &(source, leaf) in self.leaves.iter().rev() {
+            route.push(source as u32, leaf as u32..leaf as u32 + 1);
+        }
+        route.announce(&self.segments);
     }
 
     fn visit(&mut self, source: usize, leaf: usize) -> Result<()> {

@@ -24,7 +24,7 @@ use super::stream::Stream;
 use super::view::View;
 use super::waiting::Waiting;
 use crate::kernels::Survivors;
-use crate::layout::{PageKind, Payload, CHUNKS_PER_PAGE};
+use crate::layout::{PageKind, Payload};
 use crate::{Error, PageRead, Result, Segment};
 
 /// Leaves that are lent for each thread: one that it scans, and what is there when it is done, until the caller has scanned one, too.
@@ -139,7 +139,7 @@ impl<'a, S: PageRead> Helpers<'a, S> {
         }
         let leaf = waiting.leaf as usize;
         let mut pages = LentPages::of(segment, leaf);
-        let needed = pages.needed(segment, leaf, wanted.runs);
+        let needed: Vec<u32> = segment.pages_of(leaf, wanted.runs).flatten().collect();
         let is_small = needed.len() <= SMALL && !self.threads.always();
         if is_small || self.pages + needed.len() > store.lendable() {
             return Ok(false);
@@ -260,18 +260,6 @@ impl LentPages {
     fn of(segment: &Segment, leaf: usize) -> Self {
         let range = segment.leaf_page_range(leaf);
         LentPages { first: range.start, pages: vec![None; range.len()] }
-    }
-
-    /// Which of them it takes for the grid and for runs of the leaf's vectors.
-    fn needed(&self, segment: &Segment, leaf: usize, runs: &[Range<u32>]) -> Vec<u32> {
-        let mut needed = Vec::with_capacity(self.pages.len());
-        let grid = segment.leaf_chunk(leaf)..segment.block_chunk(leaf, 0);
-        for chunks in std::iter::once(grid).chain(runs.iter().map(|run| segment.chunks_of(leaf, run))) {
-            let page = |chunk: u64| (chunk / CHUNKS_PER_PAGE as u64) as u32;
-            let first = needed.last().map_or(0, |last| last + 1).max(page(chunks.start));
-            needed.extend(first..=page(chunks.end - 1));
-        }
-        needed
     }
 
     fn put(&mut self, sequence: u32, page: &Payload) {

@@ -18,6 +18,7 @@ mod leaf;
 mod leaves;
 mod mask;
 mod rank;
+mod route;
 mod runs;
 mod stream;
 mod view;
@@ -40,6 +41,7 @@ use leaves::Leaves;
 pub(crate) use mask::{may_match, Mask, Met};
 use rank::RankedLeaf;
 pub(crate) use rank::{invisible, projection_error, vanished, ORTHONORMALITY};
+pub(crate) use route::Route;
 pub(crate) use stream::{Coarse, Fine, Stream};
 use view::View;
 use waiting::{Queue, Waiting};
@@ -390,9 +392,12 @@ impl<S: PageRead> Search<S> {
             begun.push((nearest, segment.leaf_vectors(nearest.leaf as usize)));
         }
         let mut visit = Visit::new(&self.segments, &self.seen, self.floor(), &self.filter, &mut self.mask);
-        for (leaf, vectors) in &begun {
+        for (at, (leaf, vectors)) in begun.iter().enumerate() {
             let runs = std::slice::from_ref(vectors);
             visit.runs(*leaf, runs, &mut self.scan, candidates, &mut self.stats, check)?;
+            if at == 0 {
+                begun[1..].iter().for_each(|(leaf, vectors)| visit.send_for(leaf.source, leaf.leaf, vectors));
+            }
             visit.settle(0, &mut self.scan, candidates)?;
         }
         begun.sort_unstable_by_key(|(leaf, vectors)| (leaf.place(), vectors.start));
@@ -412,6 +417,15 @@ impl<S: PageRead> Search<S> {
         let best = best_first(&self.segments).max(2 * self.capacity / average.max(1));
         let (first, rest) = split_best(near, best, RankedLeaf::by_bound);
         let best = first.len();
+        if concurrency(&self.segments) > 0 {
+            for leaf in &first {
+                let (segment, store) = &self.segments[leaf.source as usize];
+                store.prefetch(segment.leaf_page_range(leaf.leaf as usize));
+            }
+            let mut route = Route::new(self.segments.len());
+            route.push_leaves(&self.segments, &rest);
+            route.announce(&self.segments);
+        }
         let mut runs: Vec<Range<u32>> = Vec::new();
         let mut near = first.into_iter().chain(rest).enumerate().peekable();
         while let Some((at, leaf)) = near.next() {
@@ -476,11 +490,28 @@ impl<S: PageRead> Search<S> {
         });
         visit.have_helped(self.helpers.as_deref(), pages.sum());
         let leaf_of = |cell: &RankedCell| self.segments[cell.source as usize].0.cell(cell.cell).0;
-        let groups =
-            first.chunks(1).chain(rest.chunk_by(|a, b| (a.source, leaf_of(a)) == (b.source, leaf_of(b))));
+        let of_leaves = || rest.chunk_by(|a, b| (a.source, leaf_of(a)) == (b.source, leaf_of(b)));
+        let groups = first.chunks(1).chain(of_leaves());
         let mut runs: Vec<Range<u32>> = Vec::new();
         let mut groups = groups.enumerate().peekable();
+        let from_disk = || concurrency(&self.segments) > 0;
         while let Some((at, cells)) = groups.next() {
+            if at == 1 && from_disk() {
+                for cell in first.iter().skip(1) {
+                    let (leaf, vectors) = self.segments[cell.source as usize].0.cell(cell.cell);
+                    visit.send_for(cell.source, leaf, &vectors);
+                }
+            }
+            if at == best && from_disk() {
+                let mut route = Route::new(self.segments.len());
+                for cells in of_leaves() {
+                    let segment = &self.segments[cells[0].source as usize].0;
+                    let runs: Vec<Range<u32>> = cells.iter().map(|cell| segment.cell(cell.cell).1).collect();
+                    let pages = segment.pages_of(leaf_of(&cells[0]) as usize, &runs);
+                    pages.for_each(|pages| route.push(cells[0].source, pages));
+                }
+                route.announce(&self.segments);
+            }
             let segment = &self.segments[cells[0].source as usize].0;
             let leaf =
                 self.leaves.ranked()[first_leaves[cells[0].source as usize] + leaf_of(&cells[0]) as usize];
@@ -616,6 +647,16 @@ impl<'a, S: PageRead> Visit<'a, S> {
     /// Says which leaf of which source is probably visited after the next, so that it is on its way by then.
     fn expect(&mut self, leaf: Option<(u32, u32)>) {
         self.following = leaf;
+    }
+
+    /// Sends for a run of the vectors of a leaf, with all that is wanted of them, if it has to be waited for.
+    fn send_for(&self, source: u32, leaf: u32, vectors: &Range<u32>) {
+        let (segment, store) = &self.segments[source as usize];
+        if store.concurrency() > 0 {
+            let pages = segment.pages_of(leaf as usize, std::slice::from_ref(vectors));
+            pages.for_each(|pages| _ = store.prefetch(pages));
+            store.prefetch(segment.fine_page_range(vectors));
+        }
     }
 
     /// Visits runs of the vectors of a leaf, or has them visited.

@@ -152,8 +152,6 @@ impl<S: PageRead> Fine<'_, '_, S> {
 
     /// Sends for the records of vectors.
     pub(crate) fn prefetch(&self, ordinals: Range<u32>) {
-        let (first, last) =
-            (self.0.fine_position(ordinals.start).0, self.0.fine_position(ordinals.end - 1).0);
-        self.1.store.prefetch(first..last + 1);
+        self.1.store.prefetch(self.0.fine_page_range(&ordinals));
     }
 }

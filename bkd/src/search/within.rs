@@ -7,6 +7,7 @@ use super::leaf::{LeafScan, Wanted};
 use super::leaves::Leaves;
 use super::mask::{may_match, Mask, Met};
 use super::rank::RankedLeaf;
+use super::route::Route;
 use super::stream::Stream;
 use super::waiting::Waiting;
 use super::{ScanStats, CHECK_EVERY};
@@ -101,6 +102,9 @@ impl<S: PageRead> Within<S> {
             leaf.bound <= reach[leaf.source as usize] && may_match(&self.filter, segment, leaf.leaf as usize)
         };
         self.left = self.leaves.ranked().iter().filter(may_matter).rev().copied().collect();
+        let mut route = Route::new(self.segments.len());
+        route.push_leaves(&self.segments, self.left.iter().rev());
+        route.announce(&self.segments);
     }
 
     fn visit(&mut self, leaf: RankedLeaf) -> Result<()> {
