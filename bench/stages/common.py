@@ -115,3 +115,17 @@ def expect_index(search: server.Search, query: numpy.ndarray, index: str) -> Non
     """A planner that does not use the index would make the measurement one of something else."""
     if f"Index Scan using {index}" not in (plan := search.plan(query)):
         raise RuntimeError(f"the planner does not use the index {index}:\n{plan}")
+
+
+def reading_memory(size: int) -> float:
+    """Milliseconds that it takes one thread to read so many bytes, which are not in its caches."""
+    words = numpy.arange(size // 8)
+    # Of the same size, read in between, so that nothing of the first is left in a cache.
+    others = numpy.arange(size // 8)
+    reductions = (numpy.max, numpy.sum, numpy.bitwise_or.reduce)
+    times: dict[object, list[float]] = {reduce: [] for reduce in reductions}
+    for _ in range(20):
+        for reduce in reductions:
+            others.sum()
+            times[reduce].append(seconds(lambda reduce=reduce: reduce(words)) * 1000)
+    return min(median(taken) for taken in times.values())

@@ -1,8 +1,5 @@
 """Exact queries against exhaustive search by Faiss and sequential scans, and against reading memory."""
 
-from statistics import median
-
-import numpy
 import psycopg
 
 import faiss_search
@@ -13,7 +10,7 @@ from figures import Section, Unit, at_most
 from measure import Subject, in_turns
 from workload import Workload
 
-from .common import DIMS, Bench, expect_index, seconds
+from .common import DIMS, Bench, expect_index, reading_memory
 
 KS = (4, 10)
 ONE_THREAD = ", one thread"
@@ -45,7 +42,7 @@ def measure(bench: Bench) -> Section:
         line.done()
         if any(subject.recall < 1 for subject in [*kdtree.values(), *unhelped.values()]):
             raise RuntimeError("kdtree has not found the nearest")
-        floor = _reading_memory(bench.rows * DIMS // 2)
+        floor = reading_memory(bench.rows * DIMS // 2)
         connection.execute("SET enable_indexscan = off")
         scans = {workers: _sequential_scan(connection, data, workers) for workers in (0, 2)}
 
@@ -100,17 +97,3 @@ def _sequential_scan(connection: psycopg.Connection, data: Workload, workers: in
     in_turns([subject], data, _WARM_UP)
     line.done()
     return subject
-
-
-def _reading_memory(size: int) -> float:
-    """Milliseconds that it takes one thread to read so many bytes, which are not in its caches."""
-    words = numpy.arange(size // 8)
-    # Of the same size, read in between, so that nothing of the first is left in a cache.
-    others = numpy.arange(size // 8)
-    reductions = (numpy.max, numpy.sum, numpy.bitwise_or.reduce)
-    times: dict[object, list[float]] = {reduce: [] for reduce in reductions}
-    for _ in range(20):
-        for reduce in reductions:
-            others.sum()
-            times[reduce].append(seconds(lambda reduce=reduce: reduce(words)) * 1000)
-    return min(median(taken) for taken in times.values())
