@@ -169,6 +169,8 @@ pub(crate) struct Scale {
     factor: f64,
     /// What is taken away besides.
     allowance: f64,
+    /// By how much squares of what the operator returns may differ from squares of distances.
+    square: f64,
     distance: bool,
 }
 
@@ -176,12 +178,20 @@ impl Scale {
     pub(crate) fn new(query: &Query, max_norm: f32) -> Self {
         let rounding = (query.dims as f64 + 16.0) * UNIT;
         match query.metric {
-            Metric::L2 | Metric::L1 => Scale { factor: 1.0 - rounding, allowance: UNDERFLOW, distance: true },
+            Metric::L2 | Metric::L1 => {
+                Scale { factor: 1.0 - rounding, allowance: UNDERFLOW, square: 0.0, distance: true }
+            }
             // `operator_bound` has the operator's part.
-            Metric::Cosine => Scale { factor: 1.0 - 16.0 * UNIT, allowance: UNDERFLOW, distance: true },
+            Metric::Cosine => Scale {
+                factor: 1.0 - 16.0 * UNIT,
+                allowance: UNDERFLOW,
+                square: 8.0 * rounding,
+                distance: true,
+            },
             Metric::InnerProduct => Scale {
                 factor: 1.0,
                 allowance: rounding * f64::from(query.norm) * f64::from(max_norm),
+                square: 0.0,
                 distance: false,
             },
         }
@@ -196,6 +206,15 @@ impl Scale {
         } else {
             key
         }
+    }
+
+    /// A key that the operator returns no more for than for its bound, about, given a row whose exact value is `raw` at the most: who has a row with this
+    /// key need not look at others for its sake.
+    #[inline]
+    pub(crate) fn upper(&self, raw: f32) -> f32 {
+        let raw = f64::from(raw);
+        let value = if self.square > 0.0 { (raw * raw + self.square).sqrt() } else { raw };
+        round_up(value + value.abs() * (1.0 - self.factor) + self.allowance)
     }
 
     /// A raw bound above which every row's key is above `key`, with room for rounding in the comparison.

@@ -19,6 +19,9 @@ pub(super) struct EncodedLeaf {
 /// Steps smaller than this are taken as none: single precision would not compute with them.
 pub(crate) const SMALLEST_STEP: f32 = 1e-30;
 
+/// So many standard deviations from the mean the grid of sketches ends: of a normal distribution, sixteen steps lose the least between 2.6 and 3.
+const DEVIATIONS: f32 = 3.0;
+
 /// Encodes the vectors `ids` as a leaf, whose fine records go where they are kept until all leaves are written. Coarse codes are those of
 /// sketches, if there are to be any.
 pub(super) fn encode_leaf(
@@ -60,7 +63,7 @@ pub(super) fn encode_leaf(
             let losses = grid.encode(input.metric, ahead::vectors(input, ids), put);
             let (sketches, errors) = sketches.of(input, ids)?;
             let each = layout.groups * GROUP;
-            let grid = Grid::around(|| sketches.chunks_exact(each), each);
+            let grid = Grid::around_most(|| sketches.chunks_exact(each), each, DEVIATIONS);
             let of_sketches = grid.encode(input.metric, sketches.chunks_exact(each), &mut put_coarse);
             (losses, Some((grid, of_sketches, errors)))
         }
@@ -127,10 +130,42 @@ impl Grid {
     /// Around vectors of so many dimensions, of which there is at least one.
     fn around<'v, V: Iterator<Item = &'v [f32]>>(vectors: impl Fn() -> V, dims: usize) -> Self {
         let floats = Kernels::get().floats();
-        let padded = padded(dims);
         let mut low = vectors().next().expect("a vector").to_vec();
         let mut high = low.clone();
         vectors().for_each(|vector| floats.widen(vector, &mut low, &mut high));
+        Self::between(low, high, dims)
+    }
+
+    /// Around most of the vectors: it ends this many standard deviations from the mean. What is beyond loses more, all others less.
+    fn around_most<'v, V: Iterator<Item = &'v [f32]>>(
+        vectors: impl Fn() -> V,
+        dims: usize,
+        deviations: f32,
+    ) -> Self {
+        let floats = Kernels::get().floats();
+        let origin = vectors().next().expect("a vector");
+        let (mut low, mut high) = (origin.to_vec(), origin.to_vec());
+        let (mut sums, mut squares) = (vec![0.0; origin.len()], vec![0.0; origin.len()]);
+        let mut count = 0.0;
+        for vector in vectors() {
+            floats.widen(vector, &mut low, &mut high);
+            floats.moments(vector, origin, &mut sums, &mut squares);
+            count += 1.0;
+        }
+        for (at, (low, high)) in low.iter_mut().zip(&mut high).enumerate() {
+            let mean = sums[at] / count;
+            let reach = deviations * (squares[at] / count - mean * mean).max(0.0).sqrt();
+            // Not if anything was too large to be squared.
+            if reach.is_finite() {
+                *low = low.max(origin[at] + mean - reach);
+                *high = high.min(origin[at] + mean + reach).max(*low);
+            }
+        }
+        Self::between(low, high, dims)
+    }
+
+    fn between(mut low: Vec<f32>, high: Vec<f32>, dims: usize) -> Self {
+        let padded = padded(dims);
         let step = |(&low, &high): (&f32, &f32)| match (high - low) / 255.0 {
             step if step < SMALLEST_STEP => 0.0,
             step => step,

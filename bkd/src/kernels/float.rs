@@ -177,6 +177,8 @@ floats! {
     fn l2_exact(a: &[f32], b: &[f32]) -> f64;
     /// Widens the intervals to hold the vector.
     fn widen(vector: &[f32], low: &mut [f32], high: &mut [f32]);
+    /// Adds differences from an origin to sums, and their squares.
+    fn moments(vector: &[f32], origin: &[f32], sums: &mut [f32], squares: &mut [f32]);
     /// Codes of a vector on a grid; `inverse` is one over the step, or zero.
     fn encode(vector: &[f32], low: &[f32], step: &[f32], inverse: &[f32], codes: &mut [u8]) -> Encoded;
     /// The same for L1.
@@ -490,6 +492,15 @@ pub(super) mod body {
         for ((x, low), high) in vector.iter().zip(low).zip(high) {
             *low = -larger(-*low, -*x);
             *high = larger(*high, *x);
+        }
+    }
+
+    #[inline(always)]
+    pub fn moments(vector: &[f32], origin: &[f32], sums: &mut [f32], squares: &mut [f32]) {
+        for (((x, origin), sum), square) in vector.iter().zip(origin).zip(sums).zip(squares) {
+            let from_origin = x - origin;
+            *sum += from_origin;
+            *square += from_origin * from_origin;
         }
     }
 

@@ -358,6 +358,8 @@ proptest! {
             floats.boxes_l1(&a, &b, query, &mut boxes_l1);
             let (mut low, mut high) = (a.clone(), a.clone());
             floats.widen(&b, &mut low, &mut high);
+            let (mut moved, mut squared) = (sums.clone(), sums.clone());
+            floats.moments(&b, &a, &mut moved, &mut squared);
             let mut projected = [0.0; AXES];
             floats.project(&a, &b, &columns, &mut projected);
             let mut combined = a.clone();
@@ -365,7 +367,7 @@ proptest! {
             let mut distances = [0.0; PRODUCTS];
             floats.distances_l1(&a, &side_by_side, &mut distances);
             let single = bits([floats.l2(&a, &b), floats.ip(&a, &b), floats.l1(&a, &b), largest]);
-            let boxes = [boxes_l2, boxes_ip, boxes_l1].map(bits);
+            let boxes = [boxes_l2, boxes_ip, boxes_l1, moved, squared].map(bits);
             (single, boxes, bits(low), bits(high), bits(projected), bits(combined), bits(distances))
         };
         for kernels in others {
@@ -375,6 +377,13 @@ proptest! {
         portable.floats().widen(&b, &mut low, &mut high);
         for dim in 0..dims {
             prop_assert_eq!((low[dim], high[dim]), (a[dim].min(b[dim]), a[dim].max(b[dim])));
+        }
+        let (mut moved, mut squared) = (sums.clone(), sums.clone());
+        portable.floats().moments(&b, &a, &mut moved, &mut squared);
+        for dim in 0..dims {
+            let difference = b[dim] - a[dim];
+            let expected = [sums[dim] + difference, sums[dim] + difference * difference];
+            prop_assert_eq!(bits([moved[dim], squared[dim]]), bits(expected));
         }
     }
 

@@ -18,22 +18,35 @@ pub(crate) struct Candidate {
 impl Candidate {
     #[inline]
     pub(crate) fn new(key: f32, source: u32, ordinal: u32) -> Self {
-        let bits = key.to_bits();
-        let sign = (bits as i32 >> 31) as u32;
-        Candidate { key: bits ^ (sign | 1 << 31), source, ordinal }
+        Candidate { key: sortable(key), source, ordinal }
     }
 
     pub(crate) fn key(self) -> f32 {
-        let sign = !(self.key as i32 >> 31) as u32;
-        f32::from_bits(self.key ^ (sign | 1 << 31))
+        key_of(self.key)
     }
 
-    /// Raises the key to at least this.
-    pub(crate) fn raise(&mut self, to: f32) {
-        if self.key() < to {
-            *self = Candidate::new(to, self.source, self.ordinal);
+    /// Moves the key into a range.
+    pub(crate) fn clamp(&mut self, low: f32, high: f32) {
+        let key = self.key();
+        if !(low..=high).contains(&key) {
+            *self = Candidate::new(key.max(low).min(high), self.source, self.ordinal);
         }
     }
+}
+
+/// A key's bits, made to sort as unsigned numbers.
+#[inline]
+fn sortable(key: f32) -> u32 {
+    let bits = key.to_bits();
+    let sign = (bits as i32 >> 31) as u32;
+    bits ^ (sign | 1 << 31)
+}
+
+/// The key of such bits.
+#[inline]
+fn key_of(sortable: u32) -> f32 {
+    let sign = !(sortable as i32 >> 31) as u32;
+    f32::from_bits(sortable ^ (sign | 1 << 31))
 }
 
 /// The candidates with the smallest keys.
@@ -42,11 +55,22 @@ pub(crate) struct Candidates {
     capacity: usize,
     /// Keys from here on are refused.
     end: f32,
+    /// Of how many rows upper bounds are kept.
+    wanted: usize,
+    /// The smallest of these, [sortable].
+    upper: BinaryHeap<u32>,
 }
 
 impl Candidates {
+    /// So many, with keys before `end`.
     pub(crate) fn new(capacity: usize, end: f32) -> Self {
-        Candidates { heap: BinaryHeap::with_capacity(capacity.min(4096)), capacity, end }
+        let heap = BinaryHeap::with_capacity(capacity.min(4096));
+        Candidates { heap, capacity, end, wanted: usize::MAX, upper: BinaryHeap::new() }
+    }
+
+    /// The same for who wants so many rows: what is beyond the upper bounds of so many does not matter to him.
+    pub(crate) fn wanting(self, rows: usize) -> Self {
+        Candidates { wanted: rows, ..self }
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -57,8 +81,27 @@ impl Candidates {
     #[inline]
     pub(crate) fn tau(&self) -> f32 {
         match self.heap.peek() {
-            Some(last) if self.is_full() => last.key(),
+            Some(last) if self.is_full() => match self.upper.peek() {
+                Some(&upper) if self.upper.len() >= self.wanted => last.key().min(key_of(upper)),
+                _ => last.key(),
+            },
             _ => self.end,
+        }
+    }
+
+    /// Adds a candidate of which an upper bound is known, too.
+    #[inline]
+    pub(crate) fn push_between(&mut self, candidate: Candidate, upper: f32) {
+        self.push(candidate);
+        if self.wanted == usize::MAX {
+            return;
+        }
+        if self.upper.len() < self.wanted {
+            self.upper.push(sortable(upper));
+        } else if let Some(mut last) = self.upper.peek_mut() {
+            if sortable(upper) < *last {
+                *last = sortable(upper);
+            }
         }
     }
 

@@ -37,6 +37,14 @@ pub(super) struct LeafScan {
     block: Box<[u8; (1 + COPIED_GROUPS) * CHUNK]>,
 }
 
+/// What fine codes say of a vector.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub key: f32,
+    /// The key of something that the SQL operator puts no nearer than this vector, about.
+    pub upper: f32,
+}
+
 /// The sketch of a query for a segment.
 pub(super) struct SketchedQuery {
     /// Padded with zeros to whole groups.
@@ -135,7 +143,7 @@ impl LeafScan {
     }
 
     /// Scans the wanted vectors of the leaf of `waiting`, which takes those whose fine records are not at hand; the leaf was
-    /// [opened](LeafScan::open) last. `offer` takes the keys and ordinals of vectors that may matter, which are tau at the most, and returns
+    /// [opened](LeafScan::open) last. `offer` takes the bounds and ordinals of vectors that may matter, whose keys are tau at the most, and returns
     /// the new tau. Returns how many there were, and of how many coarse codes were compared.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn scan<S: PageRead>(
@@ -146,7 +154,7 @@ impl LeafScan {
         wanted: Wanted<'_>,
         waiting: &mut Waiting,
         mut tau: f32,
-        mut offer: impl FnMut(f32, u32) -> f32,
+        mut offer: impl FnMut(Bounds, u32) -> f32,
     ) -> Result<Scanned> {
         let Wanted { runs, masks } = wanted;
         let following = stream.following();
@@ -230,9 +238,10 @@ impl LeafScan {
                         {
                             continue;
                         }
-                        let key = self.key(&mut fine, view, ordinal, &self.high[..view.fine.high_bytes])?;
-                        if key <= tau {
-                            tau = offer(key, ordinal);
+                        let high = &self.high[..view.fine.high_bytes];
+                        let bounds = self.bounds(&mut fine, view, ordinal, high)?;
+                        if bounds.key <= tau {
+                            tau = offer(bounds, ordinal);
                         }
                     }
                 }
@@ -252,30 +261,31 @@ impl LeafScan {
         view: &View,
         waiting: &Waiting,
         mut tau: f32,
-        mut offer: impl FnMut(f32, u32) -> f32,
+        mut offer: impl FnMut(Bounds, u32) -> f32,
     ) -> Result<()> {
         let (_, mut fine) = stream.split();
         let bytes = view.fine.high_bytes;
         waiting.vectors(bytes).for_each(|(ordinal, _)| fine.fetch(ordinal));
         for (ordinal, high) in waiting.vectors(bytes) {
-            let key = self.key(&mut fine, view, ordinal, high)?;
-            if key <= tau {
-                tau = offer(key, ordinal);
+            let bounds = self.bounds(&mut fine, view, ordinal, high)?;
+            if bounds.key <= tau {
+                tau = offer(bounds, ordinal);
             }
         }
         Ok(())
     }
 
-    /// The key of a vector with these coarse codes, by its fine ones.
-    fn key<S: PageRead>(
+    /// Where a vector with these coarse codes is, by its fine ones.
+    fn bounds<S: PageRead>(
         &self,
         fine: &mut Fine<'_, '_, S>,
         view: &View,
         ordinal: u32,
         high: &[u8],
-    ) -> Result<f32> {
+    ) -> Result<Bounds> {
         let (low, residual) = fine.record(ordinal)?;
-        Ok(view.scale.key(view.fine.raw(self.kernels, &self.grid, high, low, residual)))
+        let [lower, upper] = view.fine.raw(self.kernels, &self.grid, high, low, residual);
+        Ok(Bounds { key: view.scale.key(lower), upper: view.scale.upper(upper) })
     }
 
     /// The coarse scan of a block that lies on several pages.

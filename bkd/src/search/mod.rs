@@ -35,7 +35,7 @@ pub use everything::Everything;
 pub use helpers::HelpingThreads;
 use helpers::{Found, Helpers, PART};
 pub(crate) use leaf::read_header;
-use leaf::{LeafScan, Wanted};
+use leaf::{Bounds, LeafScan, Wanted};
 pub(crate) use leaves::group;
 use leaves::Leaves;
 pub(crate) use mask::{may_match, Mask, Met};
@@ -106,6 +106,10 @@ pub(crate) const FIRST_CAPACITY: usize = 16;
 /// Candidates beyond those that the caller says he will want: he goes on until bounds are above what he has, and for every tenth query
 /// of GloVe with ten neighbours, a fourth more would not do. Another pass costs what the first one did.
 const SPARE: usize = 8;
+/// How many rows more than he says the caller is believed to want, a share of them and some: of some he may not see, or have no use for. Fewer than
+/// candidates, for of those beyond he needs but one.
+const SPARE_SHARE: usize = 4;
+const SPARE_WANTED: usize = 2;
 /// Rows that the caller is expected to want if he does not say.
 const FIRST_WANTED: usize = 12;
 /// How many vectors an approximate pass visits at the least for every one that it may keep. Were it to keep all, the farthest of them would say
@@ -296,13 +300,16 @@ impl<S: PageRead> Search<S> {
             self.selectivity = self.estimate_selectivity()?;
         }
         let mut candidates = Candidates::new(self.capacity, self.end);
+        if self.stats.passes == 1 {
+            candidates = candidates.wanting(self.wanted + self.wanted / SPARE_SHARE + SPARE_WANTED);
+        }
         let mut latecomers = false;
         for (ordinal, &(key, _)) in self.delta.iter().enumerate() {
             if !is_seen(&self.seen, self.segments.len(), ordinal as u32) {
                 if key < self.watermark && self.is_approximate() {
                     latecomers = true;
                 } else {
-                    candidates.push(Candidate::new(key, DELTA, ordinal as u32));
+                    candidates.push_between(Candidate::new(key, DELTA, ordinal as u32), key);
                 }
             }
         }
@@ -329,12 +336,13 @@ impl<S: PageRead> Search<S> {
             // There would be no telling how many rows are nearer than the last of these. The next pass visits more.
             return Ok(());
         }
+        let tau = candidates.tau();
         self.pending = candidates.into_descending();
         self.sent_for = self.pending.len();
         self.exhausted = !full && !latecomers;
-        // Bounds of this pass are those of rows that were at the old watermark or beyond.
+        // Bounds of this pass are those of rows that were at the old watermark or beyond; and from tau on there may be others.
         for candidate in &mut self.pending {
-            candidate.raise(self.watermark);
+            candidate.clamp(self.watermark, tau);
         }
         if self.exhausted {
             return Ok(());
@@ -809,20 +817,20 @@ fn stream_of<'s, 'a, S: PageRead>(
     &mut stream.as_mut().expect("just made").1
 }
 
-/// What takes the keys and ordinals of vectors of a segment and returns tau.
+/// What takes the bounds and ordinals of vectors of a segment and returns tau.
 fn offer<'c>(
     seen: &'c [Vec<u64>],
     floor: f32,
     latecomers: &'c mut bool,
     source: u32,
     candidates: &'c mut Candidates,
-) -> impl FnMut(f32, u32) -> f32 + 'c {
-    move |key, ordinal| {
+) -> impl FnMut(Bounds, u32) -> f32 + 'c {
+    move |bounds, ordinal| {
         if !is_seen(seen, source as usize, ordinal) {
-            if key < floor {
+            if bounds.key < floor {
                 *latecomers = true;
             } else {
-                candidates.push(Candidate::new(key, source, ordinal));
+                candidates.push_between(Candidate::new(bounds.key, source, ordinal), bounds.upper);
             }
         }
         candidates.tau()

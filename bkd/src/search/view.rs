@@ -345,8 +345,15 @@ impl FineScale {
         }
     }
 
-    /// The raw bound of a vector.
-    pub(super) fn raw(&self, kernels: &Kernels, grid: &Grid, high: &[u8], low: &[u8], residual: u16) -> f32 {
+    /// The raw bounds of a vector, from below and from above.
+    pub(super) fn raw(
+        &self,
+        kernels: &Kernels,
+        grid: &Grid,
+        high: &[u8],
+        low: &[u8],
+        residual: u16,
+    ) -> [f32; 2] {
         let residual = f64::from(self.residual_base + self.residual_step * f32::from(residual));
         let residual = residual * self.residual_factor + self.pad;
         let floats = kernels.floats();
@@ -367,8 +374,8 @@ impl FineScale {
             }
             Metric::L1 => f64::from(floats.fine_l1(&grid.offset, &grid.step, high, low)) * self.factor,
         };
-        // Less a rounding to single precision, which later comes on top.
-        let raw = decoded - residual;
-        (raw - raw.abs() * 2.0 * UNIT) as f32
+        // Room for rounding to single precision, which later comes on top.
+        let [lower, upper] = [decoded - residual, decoded / (self.factor * self.factor) + residual];
+        [(lower - lower.abs() * 2.0 * UNIT) as f32, (upper + upper.abs() * 2.0 * UNIT) as f32]
     }
 }

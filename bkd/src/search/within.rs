@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::leaf::{LeafScan, Wanted};
+use super::leaf::{Bounds, LeafScan, Wanted};
 use super::leaves::Leaves;
 use super::mask::{may_match, Mask, Met};
 use super::rank::RankedLeaf;
@@ -122,8 +122,8 @@ impl<S: PageRead> Within<S> {
         };
         let mut found = Vec::new();
         let mut stream = Stream::new(segment, store);
-        let mut offer = |key, ordinal| {
-            if key < self.end {
+        let mut offer = |bounds: Bounds, ordinal| {
+            if bounds.key < self.end {
                 found.push(ordinal);
             }
             self.end

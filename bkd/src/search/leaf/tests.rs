@@ -33,10 +33,11 @@ fn check_leaf(example: &Example, query: &Query, leaf: usize) {
             gather(&mut coarse, block + 1, layout.groups, lane, high).unwrap();
         }
         let (low, residual) = fine.record(ordinal).unwrap();
-        let raw = view.fine.raw(scan.kernels, &scan.grid, high, low, residual);
+        let [lower, upper] = view.fine.raw(scan.kernels, &scan.grid, high, low, residual);
+        let least = exact - 2.0 * example.tolerance(query, example.at(ordinal));
         assert!(
-            f64::from(raw) <= exact,
-            "fine codes put vector {ordinal} at {raw} or beyond, it is at {exact}"
+            f64::from(lower) <= exact && f64::from(upper) >= least,
+            "fine codes put vector {ordinal} at {lower} to {upper}, it is at {exact}"
         );
     }
 }
