@@ -208,8 +208,7 @@ impl Scale {
         }
     }
 
-    /// A key that the operator returns no more for than for its bound, about, given a row whose exact value is `raw` at the most: who has a row with this
-    /// key need not look at others for its sake.
+    /// A key whose operator bound is no less than what the operator returns, about, for a row whose exact value is at most `raw`.
     #[inline]
     pub(crate) fn upper(&self, raw: f32) -> f32 {
         let raw = f64::from(raw);

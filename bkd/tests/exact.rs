@@ -234,3 +234,33 @@ fn searches_are_selective() {
         assert!(stats.coarse <= coarse && stats.fine <= 1_000 && stats.rows <= 20, "{dims}: {stats:?}");
     }
 }
+
+/// Who says how many rows he wants has them from one pass, with what tells him that these are all; and the fewer he wants, the fewer vectors
+/// are compared.
+#[test]
+fn one_pass_has_what_is_wanted() {
+    let mut random = random(3);
+    let mut rows: Vec<Vec<f32>> = (0..6_000).map(|_| (0..24).map(|_| random()).collect()).collect();
+    // Some as near as others.
+    rows.extend_from_within(..2_000);
+    for metric in METRICS {
+        let index = Index::new(metric, &rows, &Plan::one(512)).unwrap();
+        let mut fine = Vec::new();
+        for limit in [1, 10, 40] {
+            let mut compared = 0;
+            for row in rows.iter().step_by(797) {
+                let query: Vec<f32> = row.iter().map(|x| x + 0.1 * random()).collect();
+                let values: Vec<f64> =
+                    index.rows.iter().map(|row| operator(metric, Sum::Sequential, &query, row)).collect();
+                let mut search = index.search(&Query::new(metric, &query).unwrap());
+                search.expect(limit);
+                let found = ordered(&mut search, |tid| values[common::index(tid)], limit);
+                let stats = search.stats();
+                assert_eq!((found.len(), stats.passes), (limit, 1), "{metric:?}: {stats:?}");
+                compared += stats.fine;
+            }
+            fine.push(compared);
+        }
+        assert!(fine.is_sorted() && 3 * fine[0] < 2 * fine[1], "{metric:?}: {fine:?}");
+    }
+}

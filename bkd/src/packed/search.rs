@@ -150,7 +150,8 @@ impl<S: PageRead> PackedSearch<S> {
         let by_bound = |&a: &usize, &b: &usize| bounds[a].total_cmp(&bounds[b]);
         let Some(nearest) = (0..bounds.len()).min_by(by_bound) else { return Ok(()) };
         // Those below come backwards, which nobody reads ahead.
-        self.segments[source].1.expect(vec![nearest as u32..segment.leaf_pages().end]);
+        let not_below = nearest as u32..segment.leaf_pages().end;
+        self.segments[source].1.expect(vec![not_below]);
         // Of each leaf and those behind it. Without rounding, that is the leaf's own.
         let mut from_here = bounds.clone();
         for leaf in 1..nearest {

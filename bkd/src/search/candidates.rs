@@ -26,7 +26,7 @@ impl Candidate {
     }
 
     /// Moves the key into a range.
-    pub(crate) fn clamp(&mut self, low: f32, high: f32) {
+    pub(crate) fn move_into(&mut self, low: f32, high: f32) {
         let key = self.key();
         if !(low..=high).contains(&key) {
             *self = Candidate::new(key.max(low).min(high), self.source, self.ordinal);
@@ -57,7 +57,8 @@ pub(crate) struct Candidates {
     end: f32,
     /// Of how many rows upper bounds are kept.
     wanted: usize,
-    /// The smallest of these, [sortable].
+    /// The smallest of these, [sortable]. Were they wrong, fewer rows would be found than are wanted, but none would be left out for good: what tau rules
+    /// out is beyond tau.
     upper: BinaryHeap<u32>,
 }
 
@@ -156,5 +157,33 @@ mod tests {
         keys.iter().for_each(|&key| candidates.push(Candidate::new(key, 0, 0)));
         assert_eq!((candidates.tau(), candidates.is_full()), (2.0, false));
         assert_eq!(candidates.into_descending().len(), 4);
+    }
+
+    #[test]
+    fn what_is_beyond_all_that_is_wanted_does_not_matter() {
+        let mut candidates = Candidates::new(4, f32::INFINITY).wanting(2);
+        for (key, upper, tau) in [
+            (3.0, 3.5, f32::INFINITY),
+            (-1.0, 5.0, f32::INFINITY),
+            (2.0, 2.5, f32::INFINITY),
+            // Four, two of which are within 3.5.
+            (4.0, 4.5, 3.5),
+            (-2.0, -1.5, 2.5),
+            (-3.0, 2.0, 2.0),
+            // The four smallest keys end before the second upper bound.
+            (-4.0, 9.0, -1.0),
+        ] {
+            candidates.push_between(Candidate::new(key, 0, 0), upper);
+            assert_eq!(candidates.tau(), tau, "{key}");
+        }
+    }
+
+    #[test]
+    fn keys_move_into_a_range() {
+        for (key, moved) in [(-5.0, -1.0), (-1.0, -1.0), (0.5, 0.5), (7.0, 2.0), (f32::INFINITY, 2.0)] {
+            let mut candidate = Candidate::new(key, 3, 4);
+            candidate.move_into(-1.0, 2.0);
+            assert_eq!((candidate.key(), candidate.source, candidate.ordinal), (moved, 3, 4));
+        }
     }
 }

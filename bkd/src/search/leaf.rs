@@ -41,7 +41,7 @@ pub(super) struct LeafScan {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub key: f32,
-    /// The key of something that the SQL operator puts no nearer than this vector, about.
+    /// Who looks for this vector has found it, at the latest, when what follows has this key.
     pub upper: f32,
 }
 

@@ -336,13 +336,13 @@ impl<S: PageRead> Search<S> {
             // There would be no telling how many rows are nearer than the last of these. The next pass visits more.
             return Ok(());
         }
-        let tau = candidates.tau();
+        let tau = candidates.tau().max(self.watermark);
         self.pending = candidates.into_descending();
         self.sent_for = self.pending.len();
         self.exhausted = !full && !latecomers;
         // Bounds of this pass are those of rows that were at the old watermark or beyond; and from tau on there may be others.
         for candidate in &mut self.pending {
-            candidate.clamp(self.watermark, tau);
+            candidate.move_into(self.watermark, tau);
         }
         if self.exhausted {
             return Ok(());

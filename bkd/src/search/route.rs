@@ -54,9 +54,11 @@ mod tests {
     #[test]
     fn neighbours_are_joined() {
         let mut route = Route::new(2);
-        for (source, pages) in [(0, 3..5), (0, 4..6), (0, 8..9), (0, 12..13), (1, 2..3), (1, 1..2)] {
+        for (source, pages) in
+            [(0, 3..5), (0, 4..6), (0, 8..9), (0, 12..13), (1, 2..3), (1, 1..2), (1, 9..10)]
+        {
             route.push(source, pages);
         }
-        assert_eq!(route.0, [vec![3..9, 12..13], vec![2..3]]);
+        assert_eq!(route.0, [vec![3..9, 12..13], vec![2..3, 9..10]]);
     }
 }
