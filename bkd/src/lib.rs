@@ -37,6 +37,7 @@ mod query;
 mod search;
 mod segment;
 pub(crate) mod sketch;
+mod sortable;
 mod space;
 mod store;
 #[cfg(test)]

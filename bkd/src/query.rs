@@ -15,6 +15,7 @@
 use crate::kernels::{Floats, Kernels};
 use crate::layout::leaf::padded;
 use crate::metric::norm;
+use crate::sortable::{from_sortable, sortable};
 use crate::{prepare, Metric, Placement};
 
 /// Unit roundoff of single precision.
@@ -89,27 +90,17 @@ impl Query {
 
     /// The key from which on the SQL operator returns more than `value` for every row; infinite, if there is none.
     pub fn end_of(&self, value: f64) -> f32 {
-        // The bound ascends with the key, so the first key whose bound is above the value is found by halving. Keys by their rank
-        // among all floats, negative ones first.
-        let key = |rank: u32| f32::from_bits(if rank >> 31 == 0 { !rank } else { rank & !(1 << 31) });
-        let rank = |key: f32| {
-            let bits = key.to_bits();
-            if bits >> 31 == 0 {
-                bits | 1 << 31
-            } else {
-                !bits
-            }
-        };
-        let (mut low, mut high) = (rank(f32::NEG_INFINITY), rank(f32::INFINITY));
+        // The bound ascends with the key, so the first key whose bound is above the value is found by halving.
+        let (mut low, mut high) = (sortable(f32::NEG_INFINITY), sortable(f32::INFINITY));
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.operator_bound(key(middle)) > value {
+            if self.operator_bound(from_sortable(middle)) > value {
                 high = middle;
             } else {
                 low = middle + 1;
             }
         }
-        key(low)
+        from_sortable(low)
     }
 
     /// Values, padded with zeros to whole groups of eight.

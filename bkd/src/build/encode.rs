@@ -63,7 +63,7 @@ pub(super) fn encode_leaf(
             let losses = grid.encode(input.metric, ahead::vectors(input, ids), put);
             let (sketches, errors) = sketches.of(input, ids)?;
             let each = layout.groups * GROUP;
-            let grid = Grid::around_most(|| sketches.chunks_exact(each), each, DEVIATIONS);
+            let grid = Grid::around_most(|| sketches.chunks_exact(each), each);
             let of_sketches = grid.encode(input.metric, sketches.chunks_exact(each), &mut put_coarse);
             (losses, Some((grid, of_sketches, errors)))
         }
@@ -136,12 +136,8 @@ impl Grid {
         Self::between(low, high, dims)
     }
 
-    /// Around most of the vectors: it ends this many standard deviations from the mean. What is beyond loses more, all others less.
-    fn around_most<'v, V: Iterator<Item = &'v [f32]>>(
-        vectors: impl Fn() -> V,
-        dims: usize,
-        deviations: f32,
-    ) -> Self {
+    /// Around most of the vectors: it ends [`DEVIATIONS`] from the mean. What is beyond loses more, all others less.
+    fn around_most<'v, V: Iterator<Item = &'v [f32]>>(vectors: impl Fn() -> V, dims: usize) -> Self {
         let floats = Kernels::get().floats();
         let origin = vectors().next().expect("a vector");
         let (mut low, mut high) = (origin.to_vec(), origin.to_vec());
@@ -154,7 +150,7 @@ impl Grid {
         }
         for (at, (low, high)) in low.iter_mut().zip(&mut high).enumerate() {
             let mean = sums[at] / count;
-            let reach = deviations * (squares[at] / count - mean * mean).max(0.0).sqrt();
+            let reach = DEVIATIONS * (squares[at] / count - mean * mean).max(0.0).sqrt();
             // Not if anything was too large to be squared.
             if reach.is_finite() {
                 *low = low.max(origin[at] + mean - reach);

@@ -6,6 +6,7 @@
 use rayon::prelude::*;
 
 use super::{zeros, Progress};
+use crate::sortable::sortable;
 use crate::Result;
 
 /// Vectors looked at to find the axis on which to cut leaves, and cells within leaves.
@@ -71,10 +72,7 @@ impl Splitter<'_> {
 
 /// A number whose order is that of coordinates ([`f32::total_cmp`]), and among equal ones that of ids.
 fn key(coordinate: f32, id: u32) -> u64 {
-    let bits = coordinate.to_bits();
-    // Of negative numbers the larger has the smaller bits.
-    let ordered = if bits >> 31 == 0 { bits | 1 << 31 } else { !bits };
-    u64::from(ordered) << 32 | u64::from(id)
+    u64::from(sortable(coordinate)) << 32 | u64::from(id)
 }
 
 /// The axis of largest variance, judged by evenly spaced vectors.

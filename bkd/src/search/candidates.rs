@@ -2,6 +2,8 @@
 
 use std::collections::BinaryHeap;
 
+use crate::sortable::{from_sortable, sortable};
+
 /// Source of candidates that are delta entries.
 pub(crate) const DELTA: u32 = u32::MAX;
 
@@ -22,7 +24,7 @@ impl Candidate {
     }
 
     pub(crate) fn key(self) -> f32 {
-        key_of(self.key)
+        from_sortable(self.key)
     }
 
     /// Moves the key into a range.
@@ -32,21 +34,6 @@ impl Candidate {
             *self = Candidate::new(key.max(low).min(high), self.source, self.ordinal);
         }
     }
-}
-
-/// A key's bits, made to sort as unsigned numbers.
-#[inline]
-fn sortable(key: f32) -> u32 {
-    let bits = key.to_bits();
-    let sign = (bits as i32 >> 31) as u32;
-    bits ^ (sign | 1 << 31)
-}
-
-/// The key of such bits.
-#[inline]
-fn key_of(sortable: u32) -> f32 {
-    let sign = !(sortable as i32 >> 31) as u32;
-    f32::from_bits(sortable ^ (sign | 1 << 31))
 }
 
 /// The candidates with the smallest keys.
@@ -83,7 +70,7 @@ impl Candidates {
     pub(crate) fn tau(&self) -> f32 {
         match self.heap.peek() {
             Some(last) if self.is_full() => match self.upper.peek() {
-                Some(&upper) if self.upper.len() >= self.wanted => last.key().min(key_of(upper)),
+                Some(&upper) if self.upper.len() >= self.wanted => last.key().min(from_sortable(upper)),
                 _ => last.key(),
             },
             _ => self.end,

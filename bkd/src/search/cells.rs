@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::rank::sums;
 use crate::kernels::{Kernels, AXES};
+use crate::sortable::{from_sortable, sortable};
 use crate::{Axes, CellTable, Metric, Query, Segment};
 
 /// Beyond this share of the cells it is faster to visit all, as they lie.
@@ -104,16 +105,12 @@ impl Cells {
 
 /// A number that ascends with the score (as `total_cmp` has it), then with the cell.
 fn rank_of(score: f32, cell: u32) -> u64 {
-    let bits = score.to_bits();
-    let ascending = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
-    u64::from(ascending) << 32 | u64::from(cell)
+    u64::from(sortable(score)) << 32 | u64::from(cell)
 }
 
 /// The cell of a [rank](rank_of).
 fn ranked_cell(rank: u64, source: u32) -> RankedCell {
-    let ascending = (rank >> 32) as u32;
-    let bits = if ascending >> 31 == 1 { ascending & !(1 << 31) } else { !ascending };
-    RankedCell { score: f32::from_bits(bits), source, cell: rank as u32 }
+    RankedCell { score: from_sortable((rank >> 32) as u32), source, cell: rank as u32 }
 }
 
 impl RankedCell {

@@ -239,8 +239,7 @@ impl LeafScan {
                             continue;
                         }
                         let high = &self.high[..view.fine.high_bytes];
-                        let bounds = self.bounds(&mut fine, view, ordinal, high)?;
-                        if bounds.key <= tau {
+                        if let Some(bounds) = self.bounds(&mut fine, view, ordinal, high, tau)? {
                             tau = offer(bounds, ordinal);
                         }
                     }
@@ -267,25 +266,26 @@ impl LeafScan {
         let bytes = view.fine.high_bytes;
         waiting.vectors(bytes).for_each(|(ordinal, _)| fine.fetch(ordinal));
         for (ordinal, high) in waiting.vectors(bytes) {
-            let bounds = self.bounds(&mut fine, view, ordinal, high)?;
-            if bounds.key <= tau {
+            if let Some(bounds) = self.bounds(&mut fine, view, ordinal, high, tau)? {
                 tau = offer(bounds, ordinal);
             }
         }
         Ok(())
     }
 
-    /// Where a vector with these coarse codes is, by its fine ones.
+    /// Where a vector with these coarse codes is, by its fine ones, unless that is beyond tau.
     fn bounds<S: PageRead>(
         &self,
         fine: &mut Fine<'_, '_, S>,
         view: &View,
         ordinal: u32,
         high: &[u8],
-    ) -> Result<Bounds> {
+        tau: f32,
+    ) -> Result<Option<Bounds>> {
         let (low, residual) = fine.record(ordinal)?;
         let [lower, upper] = view.fine.raw(self.kernels, &self.grid, high, low, residual);
-        Ok(Bounds { key: view.scale.key(lower), upper: view.scale.upper(upper) })
+        let key = view.scale.key(lower);
+        Ok((key <= tau).then(|| Bounds { key, upper: view.scale.upper(upper) }))
     }
 
     /// The coarse scan of a block that lies on several pages.

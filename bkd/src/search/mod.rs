@@ -103,12 +103,12 @@ impl ScanStats {
 /// Capacity of the first pass if the caller expects no more. Small: tau gets tight, and few vectors reach the fine plane
 /// (on a million uniform vectors of 64 dimensions 850, where a capacity of 64 lets 2,500 pass).
 pub(crate) const FIRST_CAPACITY: usize = 16;
-/// Candidates beyond those that the caller says he will want: he goes on until bounds are above what he has, and for every tenth query
-/// of GloVe with ten neighbours, a fourth more would not do. Another pass costs what the first one did.
-const SPARE: usize = 8;
-/// How many rows more than he says the caller is believed to want, a share of them and some: of some he may not see, or have no use for. Fewer than
-/// candidates, for of those beyond he needs but one.
+/// Candidates beyond those that the caller says he will want, one in so many and some: he goes on until bounds are above what he has, and for every
+/// tenth query of GloVe with ten neighbours, a fourth more would not do. Another pass costs what the first one did.
 const SPARE_SHARE: usize = 4;
+const SPARE: usize = 8;
+/// Rows that he is believed to want beyond those, and the same share: some he may not see, or have no use for. Fewer than candidates, for of those
+/// farther away he needs but one.
 const SPARE_WANTED: usize = 2;
 /// Rows that the caller is expected to want if he does not say.
 const FIRST_WANTED: usize = 12;
@@ -209,7 +209,7 @@ impl<S: PageRead> Search<S> {
 
     /// How many rows the caller is likely to want: a hint for the size of the first pass.
     pub fn expect(&mut self, rows: usize) {
-        self.capacity = rows.saturating_add(rows / 4 + SPARE).clamp(FIRST_CAPACITY, MAX_CAPACITY);
+        self.capacity = rows.saturating_add(rows / SPARE_SHARE + SPARE).clamp(FIRST_CAPACITY, MAX_CAPACITY);
         self.wanted = rows.clamp(1, MAX_CAPACITY);
     }
 
@@ -498,8 +498,8 @@ impl<S: PageRead> Search<S> {
         });
         visit.have_helped(self.helpers.as_deref(), pages.sum());
         let leaf_of = |cell: &RankedCell| self.segments[cell.source as usize].0.cell(cell.cell).0;
-        let of_leaves = || rest.chunk_by(|a, b| (a.source, leaf_of(a)) == (b.source, leaf_of(b)));
-        let groups = first.chunks(1).chain(of_leaves());
+        let groups =
+            first.chunks(1).chain(rest.chunk_by(|a, b| (a.source, leaf_of(a)) == (b.source, leaf_of(b))));
         let mut runs: Vec<Range<u32>> = Vec::new();
         let mut groups = groups.enumerate().peekable();
         let from_disk = || concurrency(&self.segments) > 0;
@@ -512,11 +512,11 @@ impl<S: PageRead> Search<S> {
             }
             if at == best && from_disk() {
                 let mut route = Route::new(self.segments.len());
-                for cells in of_leaves() {
-                    let segment = &self.segments[cells[0].source as usize].0;
-                    let runs: Vec<Range<u32>> = cells.iter().map(|cell| segment.cell(cell.cell).1).collect();
-                    let pages = segment.pages_of(leaf_of(&cells[0]) as usize, &runs);
-                    pages.for_each(|pages| route.push(cells[0].source, pages));
+                for cell in &rest {
+                    let segment = &self.segments[cell.source as usize].0;
+                    let (leaf, vectors) = segment.cell(cell.cell);
+                    let pages = segment.pages_of(leaf as usize, std::slice::from_ref(&vectors));
+                    pages.for_each(|pages| route.push(cell.source, pages));
                 }
                 route.announce(&self.segments);
             }
