@@ -84,19 +84,21 @@ fn main() {
                 let stats = search.stats();
                 total.coarse += stats.coarse;
                 total.fine += stats.fine;
+                total.whole += stats.whole;
                 total.passes += stats.passes;
                 total.rows += stats.rows;
             }
             times.sort_by(f64::total_cmp);
             recalls.sort_by(f64::total_cmp);
             println!(
-                "k {neighbours:3}, recall {recall:5}: found {:.4}, worst {:.2}, 1 % below {:.2}; {:.4} of the vectors, {:5} by fine codes, \
+                "k {neighbours:3}, recall {recall:5}: found {:.4}, worst {:.2}, 1 % below {:.2}; {:.4} of the vectors, {:5} by fine codes, {:5} by whole codes, \
                  {:.1} rows, {:.2} passes; mean {:.3} ms, median {:.3}, p95 {:.3}",
                 recalls.iter().sum::<f64>() / recalls.len() as f64,
                 recalls[0],
                 recalls[QUERIES / 100],
                 total.coarse as f64 / QUERIES as f64 / count as f64,
                 total.fine / QUERIES as u64,
+                total.whole / QUERIES as u64,
                 total.rows as f64 / QUERIES as f64,
                 total.passes as f64 / QUERIES as f64,
                 times.iter().sum::<f64>() / QUERIES as f64,

@@ -34,19 +34,19 @@ pub fn export<S: PageRead>(
         let tids = leaf_tids(segment, store, leaf)?;
         let keys = leaf_keys(segment, store, leaf, tids.len())?;
         let mut stream = Stream::new(segment, store);
-        let (mut coarse, mut fine) = stream.split();
-        reader.open(segment, &mut coarse, leaf)?;
+        let mut planes = stream.planes();
+        reader.open(segment, &mut planes.coarse, leaf)?;
         for (at, (ordinal, tid)) in segment.leaf_vectors(leaf).zip(tids).enumerate() {
             if tid.is_dead() {
                 continue;
             }
-            let claims = reader.read(segment, &mut coarse, &mut fine, ordinal)?;
+            let claims = reader.read(segment, &mut planes, ordinal)?;
             let mut sum = 0f64;
-            for (x, decoded) in vector.iter_mut().zip(reader.decoded()) {
+            for (x, decoded) in vector.iter_mut().zip(reader.vector.decoded()) {
                 *x = decoded as f32;
                 sum += metric.term(decoded);
             }
-            let slack = round_up(f64::from(claims.fine) + 2.0 * UNIT * metric.of_sum(sum) + 1e-40);
+            let slack = round_up(f64::from(claims.whole) + 2.0 * UNIT * metric.of_sum(sum) + 1e-40);
             each(Body::Dense(&vector), slack, &keys[at * columns..][..columns], tid);
         }
     }
@@ -63,10 +63,10 @@ pub fn export<S: PageRead>(
 pub fn decode<S: PageRead>(segment: &Segment, store: &S, ordinal: u32) -> Result<(Vec<f32>, Tid)> {
     let mut reader = LeafReader::new(segment);
     let mut stream = Stream::new(segment, store);
-    let (mut coarse, mut fine) = stream.split();
-    reader.open(segment, &mut coarse, segment.leaf_of(ordinal))?;
-    reader.read(segment, &mut coarse, &mut fine, ordinal)?;
-    let vector = reader.decoded().map(|x| x as f32).take(segment.dims()).collect();
+    let mut planes = stream.planes();
+    reader.open(segment, &mut planes.coarse, segment.leaf_of(ordinal))?;
+    reader.read(segment, &mut planes, ordinal)?;
+    let vector = reader.vector.decoded().map(|x| x as f32).take(segment.dims()).collect();
     let (page, slot) = segment.tid_position(ordinal);
     Ok((vector, tids::get(&*store.page(PageKind::Tids, page)?, slot)))
 }

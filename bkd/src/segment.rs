@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use crate::layout::attributes::Span;
-use crate::layout::fine::FineLayout;
 use crate::layout::leaf::{LeafLayout, LANES};
 use crate::layout::packed::PackedLayout;
+use crate::layout::records::RecordLayout;
 use crate::layout::{tids, CHUNKS_PER_PAGE, PAYLOAD};
 use crate::search::group;
-use crate::sketch::{self, Sketcher};
+use crate::sketch::{Layouts, Sketcher};
 use crate::{Axes, BoxTable, Directory, Error, Metric, Result, Space};
 
 /// A segment whose directory has been read: shared by the scans of a backend.
@@ -33,6 +33,7 @@ pub struct Segment {
     attribute_starts: Vec<u64>,
     leaf_pages: u32,
     fine_pages: u32,
+    whole_pages: u32,
     tid_pages: u32,
     attribute_pages: u32,
 }
@@ -40,7 +41,7 @@ pub struct Segment {
 /// How the leaves are laid out.
 #[derive(Debug)]
 enum Form {
-    Coded(LeafLayout, FineLayout),
+    Coded(Layouts),
     Packed(PackedLayout),
 }
 
@@ -48,10 +49,7 @@ impl Form {
     fn of(directory: &Directory) -> Self {
         let dims = directory.dims as usize;
         match directory.space {
-            Space::Dense(_) => {
-                let (leaf, fine) = sketch::layouts(directory.sketch, dims);
-                Form::Coded(leaf, fine)
-            }
+            Space::Dense(_) => Form::Coded(Layouts::new(dims, directory.sketch)),
             Space::Packed(packing) => Form::Packed(PackedLayout::new(packing, dims)),
         }
     }
@@ -59,15 +57,19 @@ impl Form {
     /// Chunks of a leaf.
     fn leaf_chunks(&self, vectors: usize) -> u64 {
         match self {
-            Form::Coded(layout, _) => layout.leaf_chunks(vectors) as u64,
+            Form::Coded(layouts) => layouts.leaf.leaf_chunks(vectors) as u64,
             Form::Packed(_) => CHUNKS_PER_PAGE as u64,
         }
     }
 
-    fn fine_pages(&self, vectors: usize) -> u64 {
+    /// Pages of fine records, and of whole codes.
+    fn record_pages(&self, vectors: usize) -> (u64, u64) {
         match self {
-            Form::Coded(_, fine) => fine.pages(vectors) as u64,
-            Form::Packed(_) => 0,
+            Form::Coded(layouts) => {
+                let pages = |layout: RecordLayout| layout.pages(vectors) as u64;
+                (layouts.fine.map_or(0, pages), layouts.whole.map_or(0, pages))
+            }
+            Form::Packed(_) => (0, 0),
         }
     }
 }
@@ -103,7 +105,7 @@ impl Segment {
             }
         }
         let leaf_pages = chunk.div_ceil(CHUNKS_PER_PAGE as u64);
-        let fine_pages = form.fine_pages(vector as usize);
+        let (fine_pages, whole_pages) = form.record_pages(vector as usize);
         let tid_pages = (vector as usize).div_ceil(tids::PER_PAGE) as u64;
         let table = &directory.attributes;
         let mut attribute_starts = Vec::with_capacity(table.least.len() + 1);
@@ -122,7 +124,8 @@ impl Segment {
             extent_starts.push(pages as u32);
             pages += u64::from(extent.blocks);
         }
-        if pages != leaf_pages + fine_pages + tid_pages + attribute_pages || pages > u64::from(u32::MAX) {
+        let planes = [leaf_pages, fine_pages, whole_pages, tid_pages, attribute_pages];
+        if pages != planes.into_iter().sum() || pages > u64::from(u32::MAX) {
             return Err(Error::corrupt("segment directory does not cover the segment's pages"));
         }
         let directions = directory.axes.columns(dims);
@@ -137,6 +140,7 @@ impl Segment {
             directions,
             leaf_pages: leaf_pages as u32,
             fine_pages: fine_pages as u32,
+            whole_pages: whole_pages as u32,
             tid_pages: tid_pages as u32,
             attribute_starts,
             attribute_pages: attribute_pages as u32,
@@ -179,9 +183,15 @@ impl Segment {
         self.leaf_pages..self.leaf_pages + self.fine_pages
     }
 
+    /// Sequence numbers of the pages of whole codes.
+    pub fn whole_pages(&self) -> Range<u32> {
+        let start = self.fine_pages().end;
+        start..start + self.whole_pages
+    }
+
     /// Sequence numbers of the pages of row addresses.
     pub fn tid_pages(&self) -> Range<u32> {
-        let start = self.leaf_pages + self.fine_pages;
+        let start = self.whole_pages().end;
         start..start + self.tid_pages
     }
 
@@ -245,11 +255,17 @@ impl Segment {
     }
 
     pub(crate) fn layout(&self) -> LeafLayout {
-        self.coded().0
+        self.coded().leaf
     }
 
-    pub(crate) fn fine_layout(&self) -> FineLayout {
-        self.coded().1
+    /// Where the fine records lie, if there are any.
+    pub(crate) fn fine(&self) -> Option<RecordPlane> {
+        Some(RecordPlane { layout: self.coded().fine?, first: self.fine_pages().start })
+    }
+
+    /// Where the whole codes lie, if the others are those of sketches.
+    pub(crate) fn whole(&self) -> Option<RecordPlane> {
+        Some(RecordPlane { layout: self.coded().whole?, first: self.whole_pages().start })
     }
 
     /// The metric of coded vectors.
@@ -258,14 +274,14 @@ impl Segment {
     }
 
     /// The layouts of the planes of codes, for those who know that there are any.
-    fn coded(&self) -> (LeafLayout, FineLayout) {
+    fn coded(&self) -> Layouts {
         match self.form {
-            Form::Coded(layout, fine) => (layout, fine),
+            Form::Coded(layouts) => layouts,
             Form::Packed(_) => panic!("packed values have no codes"),
         }
     }
 
-    /// What makes sketches of vectors, if the coarse codes are those of sketches.
+    /// What makes sketches of vectors, if there are any.
     pub(crate) fn sketcher(&self) -> Option<Sketcher<'_>> {
         Sketcher::of(&self.directory.axes, self.directory.sketch?, self.dims())
     }
@@ -368,11 +384,6 @@ impl Segment {
         vectors.div_ceil(LANES) * self.layout().block_chunks() / CHUNKS_PER_PAGE
     }
 
-    /// Pages on which the fine records of a run of vectors lie.
-    pub(crate) fn fine_page_range(&self, vectors: &Range<u32>) -> Range<u32> {
-        self.fine_position(vectors.start).0..self.fine_position(vectors.end - 1).0 + 1
-    }
-
     /// Page and slot of a vector's row address.
     pub(crate) fn tid_position(&self, ordinal: u32) -> (u32, usize) {
         let (page, slot) = tids::position(ordinal);
@@ -399,10 +410,26 @@ impl Segment {
         let page = (byte / PAYLOAD as u64) as u32;
         (self.attribute_pages().start + page, (byte % PAYLOAD as u64) as usize)
     }
+}
 
-    /// Page and offset of a vector's fine record.
-    pub(crate) fn fine_position(&self, ordinal: u32) -> (u32, usize) {
-        let (page, offset) = self.fine_layout().position(ordinal);
-        (self.leaf_pages + page, offset)
+/// Where the records of a plane lie in a segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordPlane {
+    pub layout: RecordLayout,
+    /// The plane's first page.
+    first: u32,
+}
+
+impl RecordPlane {
+    /// Page and offset of a vector's record.
+    #[inline]
+    pub(crate) fn position(&self, ordinal: u32) -> (u32, usize) {
+        let (page, offset) = self.layout.position(ordinal);
+        (self.first + page, offset)
+    }
+
+    /// Pages on which the records of a run of vectors lie.
+    pub(crate) fn pages_of(&self, vectors: &Range<u32>) -> Range<u32> {
+        self.position(vectors.start).0..self.position(vectors.end - 1).0 + 1
     }
 }

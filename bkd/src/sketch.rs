@@ -13,16 +13,16 @@
 //! <q, x> = <q, center> + <q, u> <= <q, center> + <sketch(q), sketch(x)>
 //! ```
 //!
-//! So where the leading principal components say most of what there is to say, as of embeddings of hundreds of dimensions, coarse codes
-//! are those of sketches ([`Directory::sketch`](crate::Directory::sketch)): all that a search knows of coarse codes is true of them, and
+//! So where the leading principal components say most of what there is to say, as of embeddings of hundreds of dimensions, coarse and fine
+//! codes are those of sketches ([`Directory::sketch`](crate::Directory::sketch)): all that a search knows of such codes is true of them, and
 //! there are fewer to be read. They are no help where sums of magnitudes count.
 //!
 //! The idea to look at leading components first is old (the VA+-file: Ferhatosmanoglu, Tuncel, Agrawal, El Abbadi, "Vector Approximation
 //! based Indexing for Non-uniform High Dimensional Data Sets", 2000).
 
 use crate::kernels::{Floats, Kernels};
-use crate::layout::fine::FineLayout;
 use crate::layout::leaf::{padded, LeafLayout};
+use crate::layout::records::RecordLayout;
 use crate::query::UNIT;
 use crate::search::{projection_error, vanished, ORTHONORMALITY};
 use crate::{Axes, Metric};
@@ -37,12 +37,32 @@ pub(crate) const fn dims(directions: usize) -> usize {
     directions + 1
 }
 
-/// How vectors of so many dimensions are laid out whose sketches are on so many directions, if they have any.
-pub(crate) fn layouts(directions: Option<u32>, dims: usize) -> (LeafLayout, FineLayout) {
-    match directions {
-        None => (LeafLayout::new(dims), FineLayout::new(dims)),
-        Some(directions) => {
-            (LeafLayout::of_sketches(self::dims(directions as usize), dims), FineLayout::whole(dims))
+/// Vectors of so many dimensions have sketches with fine codes. Whole codes of shorter ones are only a few cache lines, so that it takes as
+/// long to look at something else first.
+const FINE_FROM: usize = 256;
+
+/// How the codes of a segment are laid out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layouts {
+    pub leaf: LeafLayout,
+    /// If there are fine codes.
+    pub fine: Option<RecordLayout>,
+    /// Of the vectors' own codes, if the others are those of sketches.
+    pub whole: Option<RecordLayout>,
+}
+
+impl Layouts {
+    /// For vectors of so many dimensions, and sketches on so many directions, if they have any.
+    pub(crate) fn new(dims: usize, directions: Option<u32>) -> Self {
+        match directions.map(|directions| self::dims(directions as usize)) {
+            None => {
+                Layouts { leaf: LeafLayout::new(dims), fine: Some(RecordLayout::fine(dims)), whole: None }
+            }
+            Some(sketch) => Layouts {
+                leaf: LeafLayout::of_sketches(sketch, dims),
+                fine: (dims >= FINE_FROM).then(|| RecordLayout::fine(sketch)),
+                whole: Some(RecordLayout::whole(dims)),
+            },
         }
     }
 }

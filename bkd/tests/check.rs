@@ -2,8 +2,8 @@
 
 mod common;
 
-use bkd::layout::fine::FineLayout;
 use bkd::layout::leaf::{LeafLayout, GROUP, LANES};
+use bkd::layout::records::RecordLayout;
 use bkd::layout::{tids, PageKind, Payload, CHUNK, PAYLOAD};
 use bkd::{
     check_segment, Axes, Body, BoxTable, Directory, Error, Extent, Finding, MemStore, Metric, PageRead,
@@ -166,7 +166,7 @@ impl Place<'_> {
 
     /// A byte of a fine record.
     fn fine(&self, ordinal: usize, byte: usize) -> (u32, usize) {
-        let layout = FineLayout::new(self.0.dims());
+        let layout = RecordLayout::fine(self.0.dims());
         let (page, at) = layout.position(ordinal as u32);
         (self.0.fine_pages().start + page, at + byte)
     }
@@ -223,8 +223,8 @@ fn damaged_headers_are_named() {
         let header = |byte| Place(&segment).header(3, byte);
         let scale = |at: usize| header(4 + at * 4);
         assert_named(&mut built, header(0), &[7], "instead of 100");
-        assert_named(&mut built, header(40), &[1], "header does not use");
-        for at in 0..8 {
+        assert_named(&mut built, header(44), &[1], "header does not use");
+        for at in 0..10 {
             for nonsense in [f32::NAN, f32::INFINITY, -1.0] {
                 assert_named(&mut built, scale(at), &nonsense.to_le_bytes(), "not finite");
             }
@@ -235,9 +235,10 @@ fn damaged_headers_are_named() {
             assert_scaled_named(&mut built, scale(1), change, "another norm");
             assert_scaled_named(&mut built, scale(2), change, "residuals");
             assert_scaled_named(&mut built, scale(3), change, "residuals");
-            assert_scaled_named(&mut built, scale(6), change, "largest norms");
-            assert_scaled_named(&mut built, scale(7), change, "largest norms");
+            assert_scaled_named(&mut built, scale(8), change, "largest norms");
+            assert_scaled_named(&mut built, scale(9), change, "largest norms");
         }
+        assert_named(&mut built, scale(7), &1f32.to_le_bytes(), "does not have");
         // Fine residuals that are too small, all of them, contradict some of the coarse ones.
         assert_named(&mut built, scale(4), &[0; 8], "residuals");
     }
@@ -403,7 +404,7 @@ fn a_segment_of_pages_that_do_not_exist_is_given_up() {
     let chunks = layout.leaf_chunks(LEAF_SIZE) * leaves * 1000;
     let vectors = LEAF_SIZE * leaves * 1000;
     let pages = chunks.div_ceil(PAYLOAD / CHUNK)
-        + FineLayout::new(5).pages(vectors)
+        + RecordLayout::fine(5).pages(vectors)
         + vectors.div_ceil(tids::PER_PAGE);
     directory.extents = vec![Extent { start: 1, blocks: pages as u32 }];
     assert!(pages > 2000 && built.store.len() < 100);

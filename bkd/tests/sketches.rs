@@ -5,11 +5,14 @@ mod common;
 use std::collections::HashSet;
 
 use bkd::layout::leaf::{LeafLayout, LANES};
+use bkd::layout::records::RecordLayout;
 use bkd::layout::{CHUNK, PAYLOAD};
-use bkd::{check_segment, Axes, Directory, Error, Metric, Query, RowCheck, Tid};
+use bkd::{check_segment, Axes, Directory, Error, Metric, Query, RowCheck, ScanStats, Tid};
 use common::*;
 
 const DIMS: usize = 100;
+/// Sketches of such vectors have fine codes, too.
+const LONG: usize = 260;
 const ROWS: usize = 12_000;
 const QUERIES: usize = 100;
 const SKETCHED: [Metric; 3] = [Metric::L2, Metric::Cosine, Metric::InnerProduct];
@@ -62,14 +65,16 @@ fn vectors_are_sketched_where_it_helps() {
 /// In one segment and in several, for few rows and for many, after merging, and with the help of other threads.
 #[test]
 fn searches_are_exact() {
-    for (of, shares) in [(20, &[1, 0][..]), (70, &[1, 0]), (20, &[4, 4, 1])] {
-        let rows = near_subspace(of, DIMS, if shares.len() > 2 { 3 * ROWS } else { ROWS });
+    for (of, dims, shares) in
+        [(20, DIMS, &[1, 0][..]), (70, DIMS, &[1, 0]), (20, DIMS, &[4, 4, 1]), (70, LONG, &[1, 0])]
+    {
+        let rows = near_subspace(of, dims, if shares.len() > 2 { 3 * ROWS } else { ROWS });
         for metric in SKETCHED {
             let mut index = index_of(metric, &rows, shares);
             for generation in 0..2 {
                 assert!(index.segments.iter().all(|built| sketch_of(built).is_some()));
                 let near: Vec<f32> = rows[5].iter().map(|x| x * 1.01).collect();
-                for query in [rows[77].clone(), near, vec![4.0; DIMS], vec![-300.0; DIMS]] {
+                for query in [rows[77].clone(), near, vec![4.0; dims], vec![-300.0; dims]] {
                     for (limit, expect) in [(1, Some(1)), (10, None), (700, Some(10))] {
                         index.assert_exact(&query, Sum::Lanes8, limit, expect);
                         let search = helped(index.search(&Query::new(metric, &query).unwrap()));
@@ -95,34 +100,41 @@ fn searches_are_exact() {
 /// What sketches very likely do not see of a distance is not missed.
 #[test]
 fn approximate_searches_find_what_was_asked_for() {
-    for of in [20, 70] {
-        let rows = near_subspace(of, DIMS, ROWS + QUERIES);
+    for (of, dims) in [(20, DIMS), (70, DIMS), (70, LONG)] {
+        let rows = near_subspace(of, dims, ROWS + QUERIES);
         let (rows, queries) = rows.split_at(ROWS);
         for metric in SKETCHED {
             let index = index_of(metric, rows, &[1, 0]);
-            let find = |query: &[f32], recall: f64| -> (HashSet<Tid>, u64) {
+            let find = |query: &[f32], recall: f64| -> (HashSet<Tid>, ScanStats) {
                 let mut search = index.search(&Query::new(metric, query).unwrap());
                 search.expect(10);
                 search.set_recall(recall);
                 let value = |tid| operator(metric, Sum::Lanes8, query, &index.rows[common::index(tid)]);
                 let found = ordered(&mut search, value, 10).into_iter().map(|(_, tid)| tid).collect();
-                (found, search.stats().fine)
+                (found, search.stats())
             };
             for target in [0.8, 0.95, 0.99] {
-                let (mut hits, mut fine, mut all_fine) = (0, 0, 0);
+                let (mut hits, mut fine, mut all_fine, mut all_whole) = (0, 0, 0, 0);
                 for query in queries {
                     let ((exact, of_all), (found, of_some)) = (find(query, 1.0), find(query, target));
                     assert_eq!(found.len(), 10);
                     hits += found.intersection(&exact).count();
-                    (fine, all_fine) = (fine + of_some, all_fine + of_all);
+                    fine += of_some.fine;
+                    all_fine += of_all.fine;
+                    all_whole += of_all.whole;
                 }
                 let recall = hits as f64 / (10 * QUERIES) as f64;
-                println!("{of} {}: {recall:.3} at {target}, {fine} of {all_fine}", metric.name());
+                println!(
+                    "{of} of {dims} {}: {recall:.3} at {target}, {fine} of {all_fine}, {all_whole} by whole codes",
+                    metric.name()
+                );
                 assert!(recall >= target - 0.04, "{recall} at {target}");
                 assert!(
                     fine < all_fine && all_fine < QUERIES as u64 * ROWS as u64 / 5,
                     "{fine} of {all_fine}"
                 );
+                // Fine codes of sketches rule out most of what coarse ones cannot.
+                assert!(if dims == LONG { 2 * all_whole < all_fine } else { all_whole == all_fine });
             }
         }
     }
@@ -154,8 +166,8 @@ fn damaged_directories_are_refused() {
 /// Sound ones have no findings, and damaged codes of sketches are named.
 #[test]
 fn damage_is_named() {
-    for metric in SKETCHED {
-        let mut index = index_of(metric, &near_subspace(70, DIMS, ROWS), &[1, 0]);
+    for (metric, dims) in SKETCHED.into_iter().flat_map(|metric| [(metric, DIMS), (metric, LONG)]) {
+        let mut index = index_of(metric, &near_subspace(70, dims, ROWS), &[1, 0]);
         let built = &mut index.segments[0];
         let segment = built.segment.clone();
         let findings = |built: &Built| {
@@ -165,16 +177,24 @@ fn damage_is_named() {
         };
         assert_eq!(findings(built).len(), 0, "{:?}", findings(built));
         let directions = segment.directory().sketch.unwrap() as usize;
-        let layout = LeafLayout::of_sketches(directions + 1, DIMS);
+        let layout = LeafLayout::of_sketches(directions + 1, dims);
         // In the first block of the first leaf: a norm, a residual, codes; and the two grids.
         let block = layout.prefix_chunks() * CHUNK;
-        let places = [
+        let mut places = vec![
             (block + 2, 1, "another norm"),
             (block + 2 * LANES + 3, 0x80, "residuals"),
             (block + CHUNK + 4, 0x10, "another norm"),
             (CHUNK + 35, 1, "another norm"),
             (CHUNK * (1 + layout.groups) + 35, 1, "residuals"),
         ];
+        // A whole code of the first vector, and the residual of its fine codes.
+        places.push((segment.whole_pages().start as usize * PAYLOAD, 0x80, "residuals"));
+        if dims == LONG {
+            let residual = RecordLayout::fine(directions + 1).record - 1;
+            places.push((segment.fine_pages().start as usize * PAYLOAD + residual, 0x80, "residuals"));
+        } else {
+            assert!(segment.fine_pages().is_empty());
+        }
         for (at, change, problem) in places {
             let page = (at / PAYLOAD) as u32;
             built.store.page_mut(page)[at % PAYLOAD] ^= change;
@@ -189,16 +209,18 @@ fn damage_is_named() {
 /// Rows are where the index says, and others are not.
 #[test]
 fn rows_are_compared_with_their_sketches() {
-    let rows = near_subspace(70, DIMS, ROWS);
-    let index = index_of(Metric::L2, &rows, &[1, 0]);
-    let built = &index.segments[0];
-    let mut check = RowCheck::new(built.segment.clone(), &built.store);
-    for (ordinal, tid) in (0..).zip(built.tids()).step_by(17) {
-        if !tid.is_dead() {
-            let row = bkd::Body::Dense(&rows[common::index(tid)]);
-            assert_eq!(check.check(ordinal, row), Ok(None));
-            let other = bkd::Body::Dense(&rows[(common::index(tid) + 1) % ROWS]);
-            assert_ne!(check.check(ordinal, other), Ok(None));
+    for dims in [DIMS, LONG] {
+        let rows = near_subspace(70, dims, ROWS);
+        let index = index_of(Metric::L2, &rows, &[1, 0]);
+        let built = &index.segments[0];
+        let mut check = RowCheck::new(built.segment.clone(), &built.store);
+        for (ordinal, tid) in (0..).zip(built.tids()).step_by(17) {
+            if !tid.is_dead() {
+                let row = bkd::Body::Dense(&rows[common::index(tid)]);
+                assert_eq!(check.check(ordinal, row), Ok(None));
+                let other = bkd::Body::Dense(&rows[(common::index(tid) + 1) % ROWS]);
+                assert_ne!(check.check(ordinal, other), Ok(None));
+            }
         }
     }
 }

@@ -70,7 +70,7 @@ fn segment_rows(index: Index, meta: &Meta) -> Vec<PartRow> {
                 i64::from(entry.dead),
                 Some(segment.leaves() as i64),
                 pages(segment.leaf_pages()),
-                pages(segment.fine_pages()),
+                pages(segment.fine_pages().start..segment.whole_pages().end),
                 pages(segment.tid_pages()),
                 Some(i64::from(entry.directory_bytes)),
                 i64::from(entry.pages) * PAGE_SIZE as i64,

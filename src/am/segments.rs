@@ -90,7 +90,7 @@ impl SegmentPages {
     #[inline]
     fn marks(&self, kind: PageKind) -> Option<Marks> {
         // These never change.
-        self.marks.filter(|_| matches!(kind, PageKind::Leaf | PageKind::Fine))
+        self.marks.filter(|_| matches!(kind, PageKind::Leaf | PageKind::Fine | PageKind::Whole))
     }
 
     /// Has the system read what follows on the route from a page on, if it comes from a disk.

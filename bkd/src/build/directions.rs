@@ -12,8 +12,9 @@ use crate::{Axes, Metric, Result};
 
 /// Fewer dimensions are not sketched.
 const FEWEST_DIMS: usize = 64;
-/// The share of the variance that directions must carry for a sketch to be worth it: measured, docs/design.md.
-const SHARE: f64 = 0.85;
+/// The share of the variance that directions must carry for a sketch to be worth it, and that which is enough: measured, docs/design.md.
+const LEAST_SHARE: f64 = 0.85;
+const ENOUGH: f64 = 0.93;
 /// One in so many vectors is in the sample by which directions are chosen, if that is not too many numbers, or vectors.
 const EVERY: usize = 8;
 const SAMPLE_NUMBERS: usize = 1 << 22;
@@ -31,7 +32,7 @@ pub(super) fn most_dims(dims: usize) -> usize {
 }
 
 /// The most directions that are worth it: with more of them, half of the codes would be read or more.
-fn most(dims: usize) -> usize {
+pub(super) fn most(dims: usize) -> usize {
     (dims / 2 / GROUP * GROUP).saturating_sub(1).min(MOST)
 }
 
@@ -62,7 +63,8 @@ pub(super) fn choose(input: &Input<'_>, axes: &mut Axes, progress: &Progress) ->
         return Ok(None);
     }
     let mut sample = Sample::new(input, center)?;
-    let wanted = SHARE * sample.variance;
+    let worthwhile = LEAST_SHARE * sample.variance;
+    let wanted = ENOUGH * sample.variance;
     let mut all = rows.clone();
     if input.metric == Metric::InnerProduct {
         // The query's sketch is not taken from the center. What it has in the center's direction must not be hidden.
@@ -75,12 +77,15 @@ pub(super) fn choose(input: &Input<'_>, axes: &mut Axes, progress: &Progress) ->
     let enough = loop {
         progress.check()?;
         if let Some(enough) = enough(&found, wanted, least) {
-            break enough;
+            break enough.min(most);
+        }
+        if found.len() >= most {
+            break most;
         }
         // They nearly descend, so none of the others carries more than the last of these.
         let last = found.iter().rev().take(GROUP).fold(0.0, |last: f64, &x| last.max(x));
-        let left = most.saturating_sub(found.len());
-        if found.iter().sum::<f64>() + left as f64 * last < wanted {
+        let left = most - found.len();
+        if found.iter().sum::<f64>() + left as f64 * last < worthwhile {
             return Ok(None);
         }
         let more = sample.more_directions(&all, left.min(PRODUCTS))?;
@@ -90,7 +95,7 @@ pub(super) fn choose(input: &Input<'_>, axes: &mut Axes, progress: &Progress) ->
         found.extend(sample.variances(&more));
         all.extend(more);
     };
-    if enough > most {
+    if enough < least || found[..enough].iter().sum::<f64>() < worthwhile {
         return Ok(None);
     }
     all.truncate(enough * dims);

@@ -1,12 +1,13 @@
-//! From a leaf's vectors to its bytes: the grid, the two planes of nibbles, what each of them loses.
+//! From a leaf's vectors to its bytes: the grids, the two planes of nibbles, whole codes, what each of them loses.
 
 use super::boxes::BoundingBox;
 use super::{ahead, zeros, Coordinates, Input, Sketches};
 use crate::kernels::{Encoded, Kernels};
-use crate::layout::fine::FineLayout;
-use crate::layout::leaf::{padded, LeafHeader, LeafLayout, GROUP, LANES};
+use crate::layout::leaf::{padded, LeafHeader, GROUP, LANES};
+use crate::layout::records::RecordLayout;
 use crate::layout::CHUNK;
 use crate::query::{round_up, UNIT};
+use crate::sketch::Layouts;
 use crate::{Metric, Result};
 
 /// A leaf, ready for the pages.
@@ -16,59 +17,59 @@ pub(super) struct EncodedLeaf {
     pub bounds: BoundingBox,
 }
 
+/// Records of a leaf, to be filled.
+pub(super) struct LeafRecords<'a> {
+    /// Empty if there are no such codes, as `whole`.
+    pub fine: &'a mut [u8],
+    pub whole: &'a mut [u8],
+}
+
 /// Steps smaller than this are taken as none: single precision would not compute with them.
 pub(crate) const SMALLEST_STEP: f32 = 1e-30;
 
 /// So many standard deviations from the mean the grid of sketches ends: of a normal distribution, sixteen steps lose the least between 2.6 and 3.
 const DEVIATIONS: f32 = 3.0;
 
-/// Encodes the vectors `ids` as a leaf, whose fine records go where they are kept until all leaves are written. Coarse codes are those of
-/// sketches, if there are to be any.
+/// Encodes the vectors `ids` as a leaf, whose records go where they are kept until all leaves are written. Coarse and fine codes are those
+/// of sketches, if there are to be any.
 pub(super) fn encode_leaf(
     input: &Input<'_>,
     coordinates: &Coordinates<'_>,
     sketches: Option<&Sketches<'_>>,
-    (layout, fine_layout): (LeafLayout, FineLayout),
+    layouts: Layouts,
     ids: &[u32],
-    fine_records: &mut [u8],
+    records: &mut LeafRecords<'_>,
 ) -> Result<EncodedLeaf> {
-    let record = fine_layout.record;
+    let layout = layouts.leaf;
     let mut stream = zeros(layout.leaf_chunks(ids.len()) * CHUNK)?;
     let (prefix, blocks) = stream.split_at_mut(layout.prefix_chunks() * CHUNK);
     let block_bytes = layout.block_chunks() * CHUNK;
-    let mut put_coarse = |at: usize, codes: &[u8]| {
+    let put = |at: usize, codes: &[u8]| {
         let (block, lane) = (at / LANES, at % LANES);
         let chunks = blocks[block * block_bytes + CHUNK..][..block_bytes - CHUNK].chunks_exact_mut(CHUNK);
         for (chunk, codes) in chunks.zip(codes.chunks_exact(GROUP)) {
             pack(codes, |code| code >> 4, &mut chunk[lane * 4..][..4]);
         }
+        if let Some(RecordLayout { record, .. }) = layouts.fine {
+            let fine = records.fine[at * record..].chunks_exact_mut(4);
+            fine.zip(codes.chunks_exact(GROUP)).for_each(|(fine, codes)| pack(codes, |code| code & 15, fine));
+        }
     };
     let grid = Grid::around(|| ahead::vectors(input, ids), input.dims);
-    let (losses, sketched) = match sketches {
-        None => {
-            let put = |at: usize, codes: &[u8]| {
-                put_coarse(at, codes);
-                for (fine, codes) in
-                    fine_records[at * record..].chunks_exact_mut(4).zip(codes.chunks_exact(GROUP))
-                {
-                    pack(codes, |code| code & 15, fine);
-                }
+    let (losses, sketched) = match sketches.zip(layouts.whole) {
+        None => (grid.encode(input.metric, ahead::vectors(input, ids), put), None),
+        Some((sketches, whole)) => {
+            let put_whole = |at: usize, codes: &[u8]| {
+                records.whole[at * whole.record..][..codes.len()].copy_from_slice(codes);
             };
-            (grid.encode(input.metric, ahead::vectors(input, ids), put), None)
-        }
-        Some(sketches) => {
-            let put = |at: usize, codes: &[u8]| {
-                fine_records[at * record..][..codes.len()].copy_from_slice(codes);
-            };
-            let losses = grid.encode(input.metric, ahead::vectors(input, ids), put);
+            let of_vectors = grid.encode(input.metric, ahead::vectors(input, ids), put_whole);
             let (sketches, errors) = sketches.of(input, ids)?;
             let each = layout.groups * GROUP;
-            let grid = Grid::around_most(|| sketches.chunks_exact(each), each);
-            let of_sketches = grid.encode(input.metric, sketches.chunks_exact(each), &mut put_coarse);
-            (losses, Some((grid, of_sketches, errors)))
+            let sketch_grid = Grid::around_most(|| sketches.chunks_exact(each), each);
+            let losses = sketch_grid.encode(input.metric, sketches.chunks_exact(each), put);
+            (losses, Some((sketch_grid, errors, of_vectors, whole)))
         }
     };
-    let coarse_losses = sketched.as_ref().map_or(&losses, |(_, losses, _)| losses);
 
     // Residuals get a little more than the double-precision sums may have lost.
     let residuals = |losses: &[Encoded], lost: fn(&Encoded) -> f64| -> Vec<f64> {
@@ -78,31 +79,45 @@ pub(super) fn encode_leaf(
         };
         losses.iter().zip(ids).map(residual).collect()
     };
-    let mut coarse = residuals(coarse_losses, |loss| loss.coarse);
-    if let Some((.., errors)) = &sketched {
-        coarse.iter_mut().zip(errors).for_each(|(residual, error)| *residual += error);
-    }
-    let coarse = Codes::above(&coarse);
-    let fine = Codes::above(&residuals(&losses, |loss| loss.fine));
-    let norms = Codes::below(&coarse_losses.iter().map(|loss| loss.norm).collect::<Vec<_>>());
-    for (at, record) in fine_records.chunks_exact_mut(record).enumerate() {
+    let of_codes = |lost: fn(&Encoded) -> f64| {
+        let mut residuals = residuals(&losses, lost);
+        if let Some((_, errors, ..)) = &sketched {
+            residuals.iter_mut().zip(errors).for_each(|(residual, error)| *residual += error);
+        }
+        Codes::above(&residuals)
+    };
+    let coarse = of_codes(|loss| loss.coarse);
+    let fine = layouts.fine.map(|layout| {
+        let fine = of_codes(|loss| loss.fine);
+        put_residuals(&fine, layout, records.fine);
+        fine
+    });
+    let norms = Codes::below(&losses.iter().map(|loss| loss.norm).collect::<Vec<_>>());
+    for (at, (norm, residual)) in norms.codes.iter().zip(&coarse.codes).enumerate() {
         let head = &mut blocks[at / LANES * block_bytes..][..CHUNK];
         let lane = at % LANES * 2;
-        head[lane..][..2].copy_from_slice(&norms.codes[at].to_le_bytes());
-        head[2 * LANES + lane..][..2].copy_from_slice(&coarse.codes[at].to_le_bytes());
-        let (_, tail) = record.split_at_mut(record.len() - 2);
-        tail.copy_from_slice(&fine.codes[at].to_le_bytes());
+        head[lane..][..2].copy_from_slice(&norm.to_le_bytes());
+        head[2 * LANES + lane..][..2].copy_from_slice(&residual.to_le_bytes());
     }
+    let whole = sketched.as_ref().map(|(.., of_vectors, layout)| {
+        let whole = Codes::above(&residuals(of_vectors, |loss| loss.fine));
+        put_residuals(&whole, *layout, records.whole);
+        whole
+    });
 
-    let largest = |of: fn(&Encoded) -> f64| coarse_losses.iter().map(of).fold(0.0, f64::max);
+    let largest = |of: fn(&Encoded) -> f64| losses.iter().map(of).fold(0.0, f64::max);
+    let [(fine_base, fine_step), (whole_base, whole_step)] =
+        [fine, whole].map(|scale| scale.map_or((0.0, 0.0), |scale| (scale.base, scale.step)));
     let header = LeafHeader {
         vectors: ids.len() as u32,
         norm_base: norms.base,
         norm_step: norms.step,
         coarse_base: coarse.base,
         coarse_step: coarse.step,
-        fine_base: fine.base,
-        fine_step: fine.step,
+        fine_base,
+        fine_step,
+        whole_base,
+        whole_step,
         code_norm: round_up(largest(|loss| loss.codes).sqrt()),
         norm_max: round_up(largest(|loss| loss.norm)),
     };
@@ -251,6 +266,13 @@ impl Codes {
             code as u16
         };
         Codes { base, step, codes: values.iter().map(encode).collect() }
+    }
+}
+
+/// Puts the codes of residuals at the ends of records.
+fn put_residuals(residuals: &Codes, layout: RecordLayout, records: &mut [u8]) {
+    for (record, code) in records.chunks_exact_mut(layout.record).zip(&residuals.codes) {
+        record[layout.record - 2..].copy_from_slice(&code.to_le_bytes());
     }
 }
 

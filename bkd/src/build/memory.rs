@@ -2,9 +2,9 @@
 
 use super::{calibrate, cells, default_leaf_size, directions};
 use crate::kernels::Encoded;
-use crate::layout::fine::FineLayout;
 use crate::layout::leaf::{padded, LeafLayout};
 use crate::layout::CHUNK;
+use crate::sketch::Layouts;
 use crate::{axes, use_huge_pages, Error, Result, Tid};
 
 /// Bytes of encoded leaves that are made before they are written, unless that is too few leaves for all threads.
@@ -28,13 +28,11 @@ fn stream_bytes(dims: usize, vectors: usize) -> usize {
     (layout.leaf_chunks(vectors) + beside) * CHUNK
 }
 
-/// Bytes of a vector's fine record, at the most.
+/// Bytes of a vector's records, at the most: with sketches they are more.
 fn record_bytes(dims: usize) -> usize {
-    if directions::may_suit(dims) {
-        FineLayout::whole(dims).record
-    } else {
-        FineLayout::new(dims).record
-    }
+    let directions = directions::may_suit(dims).then(|| directions::most(dims) as u32);
+    let layouts = Layouts::new(dims, directions);
+    [layouts.fine, layouts.whole].into_iter().flatten().map(|layout| layout.record).sum()
 }
 
 /// Bytes of the sketches of a leaf while it is encoded.

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use boxes::BoundingBox;
 pub(crate) use cells::CELL;
 pub(crate) use encode::SMALLEST_STEP;
-use encode::{encode_leaf, EncodedLeaf};
+use encode::{encode_leaf, EncodedLeaf, LeafRecords};
 use memory::batch_leaves;
 pub(crate) use memory::zeros;
 pub use memory::BuildMemory;
@@ -35,7 +35,7 @@ use crate::layout::PageKind;
 use crate::metric::norm;
 use crate::query::round_up;
 use crate::search::invisible;
-use crate::sketch::layouts;
+use crate::sketch::Layouts;
 use crate::{axes, Axes, BoxTable, Directory, Error, Metric, PageSink, Result, Space, Tid, MAX_DIMS};
 
 /// The vectors of a segment to be built, all of them as [`crate::prepare`] returned them.
@@ -167,13 +167,17 @@ pub fn build(
         (None, parts(count, leaf_size))
     };
 
-    // The fine plane follows the whole coarse stream, so it waits here.
-    let layout = layouts(sketch, dims);
-    let record = layout.1.record;
-    let mut fine: Vec<u8> = zeros(count * record)?;
+    // Records follow the whole coarse stream, so they wait here.
+    let layouts = Layouts::new(dims, sketch);
+    let [fine_record, whole_record] =
+        [layouts.fine, layouts.whole].map(|layout| layout.map_or(0, |layout| layout.record));
+    let mut fine: Vec<u8> = zeros(count * fine_record)?;
+    let mut whole: Vec<u8> = zeros(count * whole_record)?;
     let mut writer = Writer::new(coordinates.axes, leaf_sizes.len());
-    let mut leaves: Vec<(&[u32], &mut [u8])> =
-        slices(&order, &leaf_sizes).zip(slices_mut(&mut fine, &leaf_sizes, record)).collect();
+    let records = slices_mut(&mut fine, &leaf_sizes, fine_record)
+        .zip(slices_mut(&mut whole, &leaf_sizes, whole_record))
+        .map(|(fine, whole)| LeafRecords { fine, whole });
+    let mut leaves: Vec<(&[u32], LeafRecords<'_>)> = slices(&order, &leaf_sizes).zip(records).collect();
     let at_once = batch_leaves(dims, leaf_size, rayon::current_num_threads());
     let mut encoded: Vec<EncodedLeaf> = Vec::new();
     for batch in leaves.chunks_mut(at_once) {
@@ -181,9 +185,9 @@ pub fn build(
         let (written, next) = rayon::join(
             || writer.write(done, progress, sink),
             || {
-                let encode = |(ids, fine): &mut (&[u32], &mut [u8])| {
+                let encode = |(ids, records): &mut (&[u32], LeafRecords<'_>)| {
                     progress.check()?;
-                    let leaf = encode_leaf(input, &coordinates, sketches.as_ref(), layout, ids, fine);
+                    let leaf = encode_leaf(input, &coordinates, sketches.as_ref(), layouts, ids, records);
                     progress.vectors_done.fetch_add(ids.len() as u64, Ordering::Relaxed);
                     leaf
                 };
@@ -196,9 +200,15 @@ pub fn build(
     }
     writer.write(encoded, progress, sink)?;
     let leaves = writer.finish(sink)?;
-    let mut records = RecordPages::new(PageKind::Fine, record);
-    fine.chunks_exact(record).try_for_each(|record| records.append(record, sink))?;
-    records.finish(sink)?;
+    for (kind, records, size) in [(PageKind::Fine, fine, fine_record), (PageKind::Whole, whole, whole_record)]
+    {
+        if size == 0 {
+            continue;
+        }
+        let mut pages = RecordPages::new(kind, size);
+        records.chunks_exact(size).try_for_each(|record| pages.append(record, sink))?;
+        pages.finish(sink)?;
+    }
     let mut addresses = RecordPages::new(PageKind::Tids, Tid::SIZE);
     for &at in &order {
         let mut address = [0; Tid::SIZE];

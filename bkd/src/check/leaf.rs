@@ -3,16 +3,16 @@
 use super::geometry::{Geometry, Hull, Lengths as Measured, DOUBLE, ROUNDED_UP, TINY};
 use super::{Full, Report};
 use crate::build::SMALLEST_STEP;
-use crate::decode::{Claims, LeafReader, SketchCodes};
+use crate::decode::{Claims, Codes, LeafReader};
 use crate::layout::leaf::{LeafHeader, LANES};
 use crate::layout::{CHUNK, CHUNKS_PER_PAGE};
 use crate::query::UNIT;
-use crate::search::{Coarse, Fine, Stream};
+use crate::search::{Coarse, Planes, Stream};
 use crate::sketch::{self, Sketcher};
 use crate::{BoxTable, PageRead, Result, Segment};
 
 /// What is wrong with a grid of so many dimensions.
-fn grid_problem(low: &[f32], step: &[f32], dims: usize) -> Option<&'static str> {
+fn grid_problem(Codes { low, step, .. }: &Codes, dims: usize) -> Option<&'static str> {
     let is_step = |step: f32| step.to_bits() == 0 || (step.is_finite() && step >= SMALLEST_STEP);
     if !low.iter().all(|low| low.is_finite()) || !step.iter().all(|&step| is_step(step)) {
         Some("its grid is none")
@@ -40,8 +40,14 @@ struct Lengths {
     norm: f64,
     /// Of the centred coarse codes; squared.
     codes: f64,
-    /// Between the coarse and the fine decoding; in the metric, and not squared. Of sketches: between what the coarse codes decode to and the
-    /// sketch of the fine decoding.
+    /// Between the coarse and the fine decoding; in the metric, and not squared.
+    between: f64,
+    /// If there are sketches.
+    sketch: Option<SketchLengths>,
+}
+
+struct SketchLengths {
+    /// Between the fine decoding, or the coarse one if there are no fine codes, and the sketch of what whole codes decode to.
     between: f64,
     /// How far sketches may be off, here and when the segment was built.
     error: f64,
@@ -117,8 +123,8 @@ impl LeafCheck {
         let page = |chunk: u64| Some((chunk / CHUNKS_PER_PAGE as u64) as u32);
         let first = page(segment.leaf_chunk(leaf));
         let mut stream = Stream::new(segment, store);
-        let (mut coarse, mut fine) = stream.split();
-        match self.check_grid(segment, &mut coarse, leaf) {
+        let mut planes = stream.planes();
+        match self.check_grid(segment, &mut planes.coarse, leaf) {
             Ok(None) => {}
             Ok(Some(problem)) => {
                 self.skip();
@@ -130,7 +136,7 @@ impl LeafCheck {
             }
         }
         let mut tally = Tally::default();
-        let problem = match self.check_vectors(segment, &mut coarse, &mut fine, leaf, &mut tally) {
+        let problem = match self.check_vectors(segment, &mut planes, leaf, &mut tally) {
             Ok(problem) => problem.map(str::to_string),
             Err(error) => {
                 self.skip();
@@ -163,21 +169,28 @@ impl LeafCheck {
         if header[LeafHeader::BYTES..].iter().any(|&byte| byte != 0) {
             return Ok(Some("what the header does not use is not zero"));
         }
-        let LeafReader { low, step, sketch, .. } = &self.reader;
+        let header = &self.reader.header;
+        for (scale, plane) in [
+            ([header.fine_base, header.fine_step], segment.fine()),
+            ([header.whole_base, header.whole_step], segment.whole()),
+        ] {
+            if plane.is_none() && scale != [0.0; 2] {
+                return Ok(Some("it has a scale of codes that it does not have"));
+            }
+        }
+        let LeafReader { vector, sketch, .. } = &self.reader;
         let problem_of_sketches = || {
             let directions = segment.directory().sketch?;
-            let SketchCodes { low, step, .. } = sketch.as_ref()?;
-            grid_problem(low, step, sketch::dims(directions as usize))
+            grid_problem(sketch.as_ref()?, sketch::dims(directions as usize))
         };
-        Ok(grid_problem(low, step, segment.dims()).or_else(problem_of_sketches))
+        Ok(grid_problem(vector, segment.dims()).or_else(problem_of_sketches))
     }
 
     /// Looks at the vectors of the leaf that was opened. Returns what is wrong with the leaf as a whole.
     fn check_vectors<S: PageRead>(
         &mut self,
         segment: &Segment,
-        coarse: &mut Coarse<'_, '_, S>,
-        fine: &mut Fine<'_, '_, S>,
+        planes: &mut Planes<'_, '_, S>,
         leaf: usize,
         tally: &mut Tally,
     ) -> Result<Option<&'static str>> {
@@ -186,18 +199,18 @@ impl LeafCheck {
         let mut sketcher = segment.sketcher();
         let (mut norm_max, mut code_norm) = (0f64, 0f64);
         for ordinal in segment.leaf_vectors(leaf) {
-            let claims = self.reader.read(segment, coarse, fine, ordinal)?;
+            let claims = self.reader.read(segment, planes, ordinal)?;
             self.decoded.clear();
-            self.decoded.extend(self.reader.decoded());
-            let lengths = self.lengths(segment, sketcher.as_mut(), claims.fine);
+            self.decoded.extend(self.reader.vector.decoded());
+            let lengths = self.lengths(segment, sketcher.as_mut(), &claims);
             norm_max = norm_max.max(lengths.norm);
             code_norm = code_norm.max(lengths.codes.sqrt());
             let mut add = |problem| tally.add(problem, ordinal);
-            if self.reader.codes.iter().zip(&self.reader.step).any(|(&code, &step)| code > 0 && step == 0.0) {
+            if self.reader.vector.are_off_grid() || self.reader.coarse().are_off_grid() {
                 add("has codes where there is no grid");
             }
             self.compare(&claims, &lengths).for_each(&mut add);
-            let measured = self.geometry.measure(segment, &self.decoded, f64::from(claims.fine));
+            let measured = self.geometry.measure(segment, &self.decoded, f64::from(claims.whole));
             self.geometry.contradiction(segment, leaf, &measured).map(&mut add);
             self.hull.add(&self.geometry, &measured);
             if let Some(cells) = &mut cells {
@@ -222,53 +235,68 @@ impl LeafCheck {
     }
 
     /// What follows from the codes that were read, and decoded, last.
-    fn lengths(&self, segment: &Segment, sketcher: Option<&mut Sketcher<'_>>, fine: f32) -> Lengths {
+    fn lengths(&self, segment: &Segment, sketcher: Option<&mut Sketcher<'_>>, claims: &Claims) -> Lengths {
         let metric = segment.metric();
         let (mut norm, mut codes, mut between) = (0.0, 0.0, 0.0);
-        if let Some((sketch, sketcher)) = self.reader.sketch.as_ref().zip(sketcher) {
-            let decoded: Vec<f32> = self.decoded.iter().map(|&x| x as f32).collect();
-            let rounding: f64 = decoded.iter().map(|&x| (f64::from(x) * UNIT).powi(2)).sum();
-            let (of_fine, _) = sketcher.sketch(&decoded);
-            for (&code, &step) in sketch.codes.iter().zip(&sketch.step) {
-                let high = f64::from(code) - 7.5;
-                norm += (16.0 * f64::from(step) * high).powi(2);
-                codes += high * high;
-            }
-            for (coarse, &fine) in sketch.decoded().zip(&of_fine) {
-                between += metric.term(coarse - f64::from(fine));
-            }
-            let directions = sketcher.directions();
-            let reach = f64::from(fine) + rounding.sqrt();
-            let length = of_fine.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt() + reach;
-            let least_hidden = f64::from(of_fine[directions]) - reach;
-            let most_error = sketch::most_error(directions, segment.dims(), length, least_hidden);
-            let error = 2.0 * most_error + rounding.sqrt();
-            return Lengths { norm, codes, between: metric.of_sum(between), error };
-        }
-        for (&code, &step) in self.reader.codes.iter().zip(&self.reader.step) {
+        let coarse = self.reader.coarse();
+        for (&code, &step) in coarse.codes.iter().zip(&coarse.step) {
             let (high, low) = (f64::from(code >> 4) - 7.5, f64::from(code & 15) - 7.5);
             let step = f64::from(step);
             norm += (16.0 * step * high).powi(2);
             codes += high * high;
             between += metric.term(step * low);
         }
-        Lengths { norm, codes, between: metric.of_sum(between), error: 0.0 }
+        let sketch = sketcher.map(|sketcher| self.sketch_lengths(segment, sketcher, claims));
+        Lengths { norm, codes, between: metric.of_sum(between), sketch }
+    }
+
+    fn sketch_lengths(
+        &self,
+        segment: &Segment,
+        sketcher: &mut Sketcher<'_>,
+        claims: &Claims,
+    ) -> SketchLengths {
+        let decoded: Vec<f32> = self.decoded.iter().map(|&x| x as f32).collect();
+        let rounding: f64 = decoded.iter().map(|&x| (f64::from(x) * UNIT).powi(2)).sum();
+        let (sketch, _) = sketcher.sketch(&decoded);
+        let square = |(decoded, &x): (f64, &f32)| (decoded - f64::from(x)).powi(2);
+        let codes = self.reader.coarse();
+        let between: f64 = match claims.fine {
+            Some(_) => codes.decoded().zip(&sketch).map(square).sum(),
+            None => codes.coarse_decoded().zip(&sketch).map(square).sum(),
+        };
+        let directions = sketcher.directions();
+        let reach = f64::from(claims.whole) + rounding.sqrt();
+        let length = sketch.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt() + reach;
+        let least_hidden = f64::from(sketch[directions]) - reach;
+        let most_error = sketch::most_error(directions, segment.dims(), length, least_hidden);
+        SketchLengths { between: between.sqrt(), error: 2.0 * most_error + rounding.sqrt() }
     }
 
     /// What is stored with a vector against what follows from its codes.
     fn compare(&self, claims: &Claims, lengths: &Lengths) -> impl Iterator<Item = &'static str> {
-        let [norm, coarse, fine] = [claims.norm, claims.coarse, claims.fine].map(f64::from);
         let header = &self.reader.header;
-        let (largest, between) = (lengths.norm, lengths.between);
+        let norm = f64::from(claims.norm);
         // One step of the scale is lost by rounding to it, and something by computing on it in single precision.
-        let smallest = largest * (1.0 - 8.0 * UNIT - DOUBLE) - f64::from(header.norm_step);
-        let nearest = (between - fine) * (1.0 - DOUBLE) - DOUBLE * fine - lengths.error;
-        let farthest =
-            (between + fine + lengths.error) * (1.0 + 8.0 * UNIT + DOUBLE) + f64::from(header.coarse_step);
-        let norm_fits = (smallest - TINY..=largest * (1.0 + DOUBLE) + TINY).contains(&norm);
-        let residual_fits = (nearest - TINY..=farthest + TINY).contains(&coarse);
+        let smallest = lengths.norm * (1.0 - 8.0 * UNIT - DOUBLE) - f64::from(header.norm_step);
+        let norm_fits = (smallest - TINY..=lengths.norm * (1.0 + DOUBLE) + TINY).contains(&norm);
+        let fit = |(residual, scale_step): (f32, f32), finer: f32, between: f64, error: f64| {
+            let finer = f64::from(finer);
+            let nearest = (between - finer) * (1.0 - DOUBLE) - DOUBLE * finer - error;
+            let farthest = (between + finer + error) * (1.0 + 8.0 * UNIT + DOUBLE) + f64::from(scale_step);
+            (nearest - TINY..=farthest + TINY).contains(&f64::from(residual))
+        };
+        let coarse = (claims.coarse, header.coarse_step);
+        let (last, residuals_fit) = match claims.fine {
+            None => (coarse, true),
+            Some(fine) => ((fine, header.fine_step), fit(coarse, fine, lengths.between, 0.0)),
+        };
+        let sketch_fits = lengths
+            .sketch
+            .as_ref()
+            .is_none_or(|SketchLengths { between, error }| fit(last, claims.whole, *between, *error));
         let norm = (!norm_fits).then_some("has another norm than its coarse code");
-        let residual = (!residual_fits).then_some("has residuals that contradict each other");
+        let residual = (!residuals_fit || !sketch_fits).then_some("has residuals that contradict each other");
         norm.into_iter().chain(residual)
     }
 

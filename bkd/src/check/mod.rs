@@ -4,8 +4,8 @@
 //! Pages have checksums, so this is the second line: it also finds what was wrong before the page was written. It must never
 //! accuse an honest segment, so comparisons allow for all rounding; and it reports pages that cannot be read and goes on.
 //!
-//! A segment does not hold its vectors. What can be known is that a vector lies within its fine residual of its fine
-//! decoding; so claims about the vector (boxes, norms, distances from the axes' center) are compared with that ball.
+//! A segment does not hold its vectors. What can be known is that a vector lies within its residual of what its codes
+//! decode to; so claims about the vector (boxes, norms, distances from the axes' center) are compared with that ball.
 
 pub(crate) mod attributes;
 mod geometry;
@@ -58,13 +58,16 @@ fn check_all<S: PageRead>(
     }
     geometry::check_axes(segment, report)?;
     let mut coarse = PlaneCheck::of_leaves(segment);
-    let mut fine = PlaneCheck::of_fine_records(segment);
+    let mut records: Vec<_> = PlaneCheck::of_records(segment).collect();
     let mut leaves = LeafCheck::new(segment);
     for leaf in 0..segment.leaves() {
         check();
         // Each page is read on its own before it is decoded, so that every page that cannot be read is named, once.
-        let readable = coarse.read_until(segment.leaf_page_range(leaf), store, check, report)?
-            & fine.read_until(segment.fine_page_range(&segment.leaf_vectors(leaf)), store, check, report)?;
+        let vectors = segment.leaf_vectors(leaf);
+        let mut readable = coarse.read_until(segment.leaf_page_range(leaf), store, check, report)?;
+        for (plane, place) in &mut records {
+            readable &= plane.read_until(place.pages_of(&vectors), store, check, report)?;
+        }
         if readable {
             leaves.check(segment, store, leaf, report)?;
         } else {

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::{Full, Report};
 use crate::layout::{tids, PageKind, Payload, CHUNK, PAGE_SIZE, PAYLOAD};
+use crate::segment::RecordPlane;
 use crate::{PageRead, Segment, Tid};
 
 /// Reads the pages of one plane in order, each once.
@@ -23,13 +24,18 @@ impl<'a> PlaneCheck<'a> {
         Self::new(PageKind::Leaf, segment.leaf_pages(), used)
     }
 
-    pub(super) fn of_fine_records(segment: &'a Segment) -> Self {
-        let (layout, pages) = (segment.fine_layout(), segment.fine_pages());
-        let used = move |page: u32| {
-            let before = (page - pages.start) as usize * layout.per_page;
-            (segment.vectors() as usize - before).min(layout.per_page) * layout.record
-        };
-        Self::new(PageKind::Fine, segment.fine_pages(), used)
+    /// Of fine records and of whole codes, as far as there are any.
+    pub(super) fn of_records(segment: &'a Segment) -> impl Iterator<Item = (Self, RecordPlane)> {
+        let fine = segment.fine().map(|place| (PageKind::Fine, segment.fine_pages(), place));
+        let whole = segment.whole().map(|place| (PageKind::Whole, segment.whole_pages(), place));
+        fine.into_iter().chain(whole).map(move |(kind, pages, place)| {
+            let (layout, first) = (place.layout, pages.start);
+            let used = move |page: u32| {
+                let before = (page - first) as usize * layout.per_page;
+                (segment.vectors() as usize - before).min(layout.per_page) * layout.record
+            };
+            (Self::new(kind, pages, used), place)
+        })
     }
 
     fn of_tids(segment: &'a Segment) -> Self {

@@ -63,39 +63,39 @@ impl<S: PageRead> RowCheck<S> {
         }
         let leaf = segment.leaf_of(ordinal);
         let mut stream = Stream::new(segment, &self.store);
-        let (mut coarse, mut fine) = stream.split();
+        let mut planes = stream.planes();
         if self.leaf != Some(leaf) {
             self.leaf = None;
-            reader.open(segment, &mut coarse, leaf)?;
+            reader.open(segment, &mut planes.coarse, leaf)?;
             self.leaf = Some(leaf);
         }
-        let claims = reader.read(segment, &mut coarse, &mut fine, ordinal)?;
+        let claims = reader.read(segment, &mut planes, ordinal)?;
         drop(stream);
 
         self.vector.clear();
         self.vector.extend(prepared.iter().map(|&x| f64::from(x)));
         let metric = segment.metric();
-        let (mut from_coarse, mut from_fine) = (0.0, 0.0);
-        let grid = reader.low.iter().zip(&reader.step);
-        for (x, ((&low, &step), &code)) in self.vector.iter().zip(grid.zip(&reader.codes)) {
-            let (from_low, step) = (x - f64::from(low), f64::from(step));
-            from_coarse += metric.term(from_low - step * (f64::from(code & 0xf0) + 7.5));
-            from_fine += metric.term(from_low - step * f64::from(code));
-        }
-        let mut off = 0.0;
-        if let Some((codes, mut sketcher)) = reader.sketch.as_ref().zip(segment.sketcher()) {
-            let (sketch, error) = sketcher.sketch(prepared);
-            from_coarse = codes.decoded().zip(sketch).map(|(x, y)| (x - f64::from(y)).powi(2)).sum();
-            off = error;
-        }
-        let within = |sum: f64, residual: f32, off: f64| {
+        let (sketch, off) = match segment.sketcher() {
+            None => (None, 0.0),
+            Some(mut sketcher) => {
+                let (sketch, error) = sketcher.sketch(prepared);
+                (Some(sketch.into_iter().map(f64::from).collect::<Vec<f64>>()), error)
+            }
+        };
+        let coded = sketch.as_deref().unwrap_or(&self.vector);
+        let is_within = |residual: f32, off: f64, lost: &mut dyn Iterator<Item = f64>| {
+            let sum = lost.map(|lost| metric.term(lost)).sum();
             metric.of_sum(sum) <= f64::from(residual) * (1.0 + DOUBLE) + off + TINY
         };
-        if !within(from_fine, claims.fine, 0.0) {
+        let codes = reader.coarse();
+        if claims.fine.is_some_and(|fine| !is_within(fine, off, &mut codes.lost(coded))) {
             return Ok(Some("is farther from its fine code than the residual says"));
         }
-        if !within(from_coarse, claims.coarse, off) {
+        if !is_within(claims.coarse, off, &mut codes.coarse_lost(coded)) {
             return Ok(Some("is farther from its coarse code than the residual says"));
+        }
+        if !is_within(claims.whole, 0.0, &mut reader.vector.lost(&self.vector)) {
+            return Ok(Some("is farther from its whole code than the residual says"));
         }
         let lengths = geometry.measure(segment, &self.vector, 0.0);
         Ok(geometry.contradiction(segment, leaf, &lengths))

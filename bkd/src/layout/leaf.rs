@@ -77,6 +77,10 @@ pub struct LeafHeader {
     pub fine_base: f32,
     /// What a step of the code adds to it.
     pub fine_step: f32,
+    /// The same for residuals of whole codes; zero if there are none.
+    pub whole_base: f32,
+    /// What a step of the code adds to it.
+    pub whole_step: f32,
     /// Largest norm of a vector of centred coarse codes (each from -7.5 to 7.5).
     pub code_norm: f32,
     /// Largest true coarse norm.
@@ -85,7 +89,7 @@ pub struct LeafHeader {
 
 impl LeafHeader {
     /// Bytes of the chunk that are in use. The others are zero.
-    pub const BYTES: usize = 36;
+    pub const BYTES: usize = 44;
 
     /// Writes the header into its chunk.
     pub fn write(&self, chunk: &mut [u8]) {
@@ -111,8 +115,10 @@ impl LeafHeader {
             coarse_step: scale(3),
             fine_base: scale(4),
             fine_step: scale(5),
-            code_norm: scale(6),
-            norm_max: scale(7),
+            whole_base: scale(6),
+            whole_step: scale(7),
+            code_norm: scale(8),
+            norm_max: scale(9),
         };
         if header.scales().into_iter().all(|scale| scale.is_finite() && scale >= 0.0) {
             Ok(header)
@@ -121,7 +127,7 @@ impl LeafHeader {
         }
     }
 
-    fn scales(&self) -> [f32; 8] {
+    fn scales(&self) -> [f32; 10] {
         [
             self.norm_base,
             self.norm_step,
@@ -129,6 +135,8 @@ impl LeafHeader {
             self.coarse_step,
             self.fine_base,
             self.fine_step,
+            self.whole_base,
+            self.whole_step,
             self.code_norm,
             self.norm_max,
         ]

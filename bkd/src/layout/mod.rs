@@ -13,10 +13,10 @@
 pub mod attributes;
 pub mod blob;
 pub mod chain;
-pub mod fine;
 pub mod leaf;
 pub mod meta;
 pub mod packed;
+pub mod records;
 pub mod tids;
 
 use std::ops::Range;
@@ -36,7 +36,7 @@ pub const CHUNK: usize = 64;
 /// Chunks in a page.
 pub const CHUNKS_PER_PAGE: usize = PAYLOAD / CHUNK;
 /// Version of everything in this module.
-pub const FORMAT_VERSION: u16 = 6;
+pub const FORMAT_VERSION: u16 = 7;
 /// "No block": Postgres' `InvalidBlockNumber`.
 pub const NO_BLOCK: u32 = u32::MAX;
 
@@ -71,7 +71,7 @@ pub enum PageKind {
     Meta = 1,
     /// The coarse stream of a segment: leaf headers, grids and coarse codes ([`leaf`]); or packed values ([`packed`]).
     Leaf = 2,
-    /// Fine records of a segment ([`fine`]).
+    /// Fine records of a segment ([`records`]).
     Fine = 3,
     /// Row addresses of a segment ([`tids`]).
     Tids = 4,
@@ -83,12 +83,14 @@ pub enum PageKind {
     TidList = 7,
     /// What the rows of a segment can be filtered by ([`mod@attributes`]).
     Attributes = 8,
+    /// Whole codes of a segment whose other codes are those of sketches ([`records`]).
+    Whole = 9,
 }
 
 impl PageKind {
     fn from_byte(byte: u8) -> Option<Self> {
         use PageKind::*;
-        [Meta, Leaf, Fine, Tids, Directory, Delta, TidList, Attributes]
+        [Meta, Leaf, Fine, Tids, Directory, Delta, TidList, Attributes, Whole]
             .into_iter()
             .find(|&kind| kind as u8 == byte)
     }
@@ -377,7 +379,7 @@ mod tests {
         let mut page = [0u8; PAGE_SIZE];
         PageHeader::new(PageKind::Meta, 1, 0).write(&mut page);
         for (version, checksum) in
-            [(1, false), (2, true), (3, true), (4, true), (5, true), (7, true), (700, true)]
+            [(1, false), (2, true), (3, true), (4, true), (5, true), (6, true), (8, true), (700, true)]
         {
             page[HEADER_OFFSET + 4..][..2].copy_from_slice(&u16::to_le_bytes(version));
             if checksum {
@@ -389,7 +391,7 @@ mod tests {
         assert!(matches!(PageHeader::read(&page), Err(Error::Corrupt(_))));
         PageHeader::new(PageKind::Meta, 1, 0).write(&mut page);
         set_checksum(&mut page);
-        for version in [0, 1, 2, 8] {
+        for version in [0, 1, 2, 9] {
             page[HEADER_OFFSET + 4] = version;
             assert!(matches!(PageHeader::read(&page), Err(Error::Corrupt(_))), "{version}");
         }

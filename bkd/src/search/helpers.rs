@@ -239,13 +239,13 @@ impl Task {
         let mut stream = Stream::new(&segment, &pages);
         let mut view = scan.open(&segment, &mut stream, waiting.source, waiting.leaf)?;
         let wanted = Wanted { runs: &runs, masks: masks.as_deref() };
-        let none = |_, _| unreachable!("all fine records are waited for");
+        let none = |_, _| unreachable!("all records are waited for");
         let scanned = scan.scan(&segment, &mut stream, &mut view, wanted, &mut waiting, tau, none)?;
         Ok(Found { waiting, scanned, view, scan })
     }
 }
 
-/// Coarse pages of a leaf that were lent. Fine records have to be waited for.
+/// Coarse pages of a leaf that were lent. Records have to be waited for.
 struct LentPages {
     /// The leaf's first page.
     first: u32,

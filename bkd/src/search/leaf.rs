@@ -1,10 +1,10 @@
-//! Scanning a leaf: coarse codes of all of its vectors, fine codes of those that the coarse ones cannot rule out. How sums over codes
-//! become bounds is in [`view`](super::view).
+//! Scanning a leaf: coarse codes of all of its vectors, fine codes of those that the coarse ones cannot rule out; and if these are codes of
+//! sketches, whole codes of what is left. How sums over codes become bounds is in [`view`](super::view).
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::stream::{Coarse, Fine, Stream};
+use super::stream::{Coarse, Records, Stream};
 use super::view::View;
 use super::waiting::Waiting;
 use crate::kernels::{Ahead, CodedQuery, Grid, Kernels, Survivors, Threshold};
@@ -37,7 +37,7 @@ pub(super) struct LeafScan {
     block: Box<[u8; (1 + COPIED_GROUPS) * CHUNK]>,
 }
 
-/// What fine codes say of a vector.
+/// What the last of its codes say of a vector.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub key: f32,
@@ -93,7 +93,7 @@ impl LeafScan {
             coded: 0,
             weights: vec![0; padded.max(of_sketches)],
             places: vec![0; if query.metric() == Metric::L1 { padded } else { 0 }],
-            high: vec![0; padded / 2],
+            high: vec![0; padded.max(of_sketches) / 2],
             block: Box::new([0; (1 + COPIED_GROUPS) * CHUNK]),
         }
     }
@@ -138,11 +138,10 @@ impl LeafScan {
         source: u32,
         leaf: u32,
     ) -> Result<View> {
-        let (mut coarse, _) = stream.split();
-        self.view(segment, &mut coarse, source, leaf as usize)
+        self.view(segment, &mut stream.planes().coarse, source, leaf as usize)
     }
 
-    /// Scans the wanted vectors of the leaf of `waiting`, which takes those whose fine records are not at hand; the leaf was
+    /// Scans the wanted vectors of the leaf of `waiting`, which takes those whose records are not at hand; the leaf was
     /// [opened](LeafScan::open) last. `offer` takes the bounds and ordinals of vectors that may matter, whose keys are tau at the most, and returns
     /// the new tau. Returns how many there were, and of how many coarse codes were compared.
     #[allow(clippy::too_many_arguments)]
@@ -158,7 +157,7 @@ impl LeafScan {
     ) -> Result<Scanned> {
         let Wanted { runs, masks } = wanted;
         let following = stream.following();
-        let (mut coarse, mut fine) = stream.split();
+        let (mut coarse, mut between, mut last) = stream.planes().stages();
         let layout = segment.layout();
         let leaf = waiting.leaf as usize;
         let vectors = segment.leaf_vectors(leaf);
@@ -166,9 +165,11 @@ impl LeafScan {
         let block_chunks = layout.block_chunks();
         let mut survivors = [0 as Survivors; CHUNKS_PER_PAGE / 2];
         let mut scanned = Scanned::default();
-        if tau.is_infinite() && fine.concurrency() > 0 {
+        let mut left: Vec<u32> = Vec::new();
+        let concurrency = last.concurrency();
+        if tau.is_infinite() && concurrency > 0 {
             // Hardly anything will be ruled out.
-            fine.prefetch(vectors.clone());
+            last.prefetch(vectors.clone());
         }
         // Until there are enough candidates everything survives, so look at a few vectors first.
         let mut at_once = if tau.is_infinite() { 1 } else { usize::MAX };
@@ -210,12 +211,14 @@ impl LeafScan {
                         self.scan_split_block(&mut coarse, at, then, layout.groups, &view.threshold)?;
                     &mut survivors[..1]
                 };
+                let first = between.as_ref().filter(|_| tau < f32::INFINITY).unwrap_or(&last);
                 for (step, lanes) in survivors.iter_mut().enumerate().filter(|(_, lanes)| **lanes != 0) {
                     *lanes &= lanes_within(&run, (block + step) * LANES)
                         & masks.map_or(Survivors::MAX, |masks| masks[block + step]);
                     let mut coming = *lanes;
                     while coming != 0 {
-                        fine.fetch(vectors.start + ((block + step) * LANES) as u32 + coming.trailing_zeros());
+                        first
+                            .fetch(vectors.start + ((block + step) * LANES) as u32 + coming.trailing_zeros());
                         coming &= coming - 1;
                     }
                 }
@@ -225,21 +228,42 @@ impl LeafScan {
                         let lane = lanes.trailing_zeros() as usize;
                         lanes &= lanes - 1;
                         let ordinal = vectors.start + ((block + step) * LANES + lane) as u32;
-                        let high = &mut self.high[..view.fine.high_bytes];
+                        let high = &mut self.high[..view.high_bytes];
                         if !high.is_empty() {
                             let codes = at + (step * block_chunks + 1) as u64;
                             gather(&mut coarse, codes, layout.groups, lane, high)?;
                         }
+                        let high = &self.high[..view.high_bytes];
                         scanned.fine += 1;
-                        // Without tau there is nothing else to do meanwhile.
-                        if tau < f32::INFINITY
-                            && fine.concurrency() > 0
-                            && waiting.takes(&fine, ordinal, high)
-                        {
-                            continue;
+                        // Without tau there is nothing else to do meanwhile, and nothing is ruled out.
+                        if tau < f32::INFINITY {
+                            let mut waits =
+                                |of: &Records<'_, '_, S>| concurrency > 0 && waiting.takes(of, ordinal, high);
+                            if let Some(between) = &mut between {
+                                if waits(between) || self.is_ruled_out(between, view, ordinal, high, tau)? {
+                                    continue;
+                                }
+                            }
+                            if waits(&last) {
+                                continue;
+                            }
+                            if between.is_some() {
+                                last.fetch(ordinal);
+                                left.push(ordinal);
+                                continue;
+                            }
                         }
-                        let high = &self.high[..view.fine.high_bytes];
-                        if let Some(bounds) = self.bounds(&mut fine, view, ordinal, high, tau)? {
+                        scanned.whole += u64::from(view.whole.is_some());
+                        if let Some(bounds) = self.bounds(&mut last, view, ordinal, high, tau)? {
+                            tau = offer(bounds, ordinal);
+                        }
+                    }
+                }
+                let is_last = number + 1 == runs.len() && block + survivors.len() >= blocks;
+                if left.len() >= TOGETHER || is_last {
+                    scanned.whole += left.len() as u64;
+                    for ordinal in left.drain(..) {
+                        if let Some(bounds) = self.bounds(&mut last, view, ordinal, &[], tau)? {
                             tau = offer(bounds, ordinal);
                         }
                     }
@@ -253,7 +277,8 @@ impl LeafScan {
         Ok(scanned)
     }
 
-    /// Compares the vectors of a leaf, [opened](LeafScan::open) last, whose fine records were waited for.
+    /// Compares the vectors of a leaf, [opened](LeafScan::open) last, whose records were waited for. Returns how many were compared by whole
+    /// codes.
     pub(super) fn compare<S: PageRead>(
         &self,
         stream: &mut Stream<'_, S>,
@@ -261,29 +286,61 @@ impl LeafScan {
         waiting: &Waiting,
         mut tau: f32,
         mut offer: impl FnMut(Bounds, u32) -> f32,
-    ) -> Result<()> {
-        let (_, mut fine) = stream.split();
-        let bytes = view.fine.high_bytes;
-        waiting.vectors(bytes).for_each(|(ordinal, _)| fine.fetch(ordinal));
-        for (ordinal, high) in waiting.vectors(bytes) {
-            if let Some(bounds) = self.bounds(&mut fine, view, ordinal, high, tau)? {
+    ) -> Result<u64> {
+        let (_, mut between, mut last) = stream.planes().stages();
+        let vectors = waiting.vectors(view.high_bytes);
+        let mut left: Vec<(u32, &[u8])> = Vec::new();
+        match &mut between {
+            None => left.extend(vectors),
+            Some(between) => {
+                vectors.clone().for_each(|(ordinal, _)| between.fetch(ordinal));
+                for (ordinal, high) in vectors {
+                    if !self.is_ruled_out(between, view, ordinal, high, tau)? {
+                        last.send_for(ordinal);
+                        left.push((ordinal, high));
+                    }
+                }
+            }
+        }
+        left.iter().for_each(|&(ordinal, _)| last.fetch(ordinal));
+        let whole = if view.whole.is_some() { left.len() as u64 } else { 0 };
+        for (ordinal, high) in left {
+            if let Some(bounds) = self.bounds(&mut last, view, ordinal, high, tau)? {
                 tau = offer(bounds, ordinal);
             }
         }
-        Ok(())
+        Ok(whole)
     }
 
-    /// Where a vector with these coarse codes is, by its fine ones, unless that is beyond tau.
+    /// Whether the sketch of a vector with these coarse codes is beyond tau, by its fine codes.
+    fn is_ruled_out<S: PageRead>(
+        &self,
+        fine: &mut Records<'_, '_, S>,
+        view: &View,
+        ordinal: u32,
+        high: &[u8],
+        tau: f32,
+    ) -> Result<bool> {
+        let (low, residual) = fine.record(ordinal)?;
+        let [lower, _] = view.fine.raw(self.kernels, &self.sketch_grid, high, low, residual);
+        Ok(lower > view.reach(tau))
+    }
+
+    /// Where a vector with these coarse codes is, by the last of its codes, unless that is beyond tau.
     fn bounds<S: PageRead>(
         &self,
-        fine: &mut Fine<'_, '_, S>,
+        last: &mut Records<'_, '_, S>,
         view: &View,
         ordinal: u32,
         high: &[u8],
         tau: f32,
     ) -> Result<Option<Bounds>> {
-        let (low, residual) = fine.record(ordinal)?;
-        let [lower, upper] = view.fine.raw(self.kernels, &self.grid, high, low, residual);
+        let (codes, residual) = last.record(ordinal)?;
+        let (scale, high) = match &view.whole {
+            Some(whole) => (whole, &[][..]),
+            None => (&view.fine, high),
+        };
+        let [lower, upper] = scale.raw(self.kernels, &self.grid, high, codes, residual);
         let key = view.scale.key(lower);
         Ok((key <= tau).then(|| Bounds { key, upper: view.scale.upper(upper) }))
     }
@@ -337,7 +394,12 @@ pub(super) struct Scanned {
     pub coarse: u64,
     /// Those of them that the coarse codes could not rule out.
     pub fine: u64,
+    /// Those of them that were compared by whole codes.
+    pub whole: u64,
 }
+
+/// So many whole codes are fetched before the first is compared. More of them, and tau would be late.
+const TOGETHER: usize = 8;
 
 /// Blocks in a row none of whose vectors is wanted that are better scanned than left out.
 const SMALL_GAP: usize = 3;

@@ -35,14 +35,14 @@ pub use everything::Everything;
 pub use helpers::HelpingThreads;
 use helpers::{Found, Helpers, PART};
 pub(crate) use leaf::read_header;
-use leaf::{Bounds, LeafScan, Wanted};
+use leaf::{Bounds, LeafScan, Scanned, Wanted};
 pub(crate) use leaves::group;
 use leaves::Leaves;
 pub(crate) use mask::{may_match, Mask, Met};
 use rank::RankedLeaf;
 pub(crate) use rank::{invisible, projection_error, vanished, ORTHONORMALITY};
 pub(crate) use route::Route;
-pub(crate) use stream::{Coarse, Fine, Stream};
+pub(crate) use stream::{Coarse, Planes, Stream};
 use view::View;
 use waiting::{Queue, Waiting};
 pub(crate) use within::push_rows;
@@ -75,6 +75,8 @@ pub struct ScanStats {
     pub coarse: u64,
     /// Vectors compared by their fine codes too.
     pub fine: u64,
+    /// Those of them that were compared by whole codes, where fine codes are those of sketches.
+    pub whole: u64,
     /// Vectors of the delta.
     pub delta: u64,
     /// Rows handed over.
@@ -97,6 +99,12 @@ impl ScanStats {
             leaves: segments.iter().map(|(segment, _)| segment.leaves() as u64).sum(),
             ..ScanStats::default()
         }
+    }
+
+    fn add(&mut self, scanned: Scanned) {
+        self.coarse += scanned.coarse;
+        self.fine += scanned.fine;
+        self.whole += scanned.whole;
     }
 }
 
@@ -406,7 +414,7 @@ impl<S: PageRead> Search<S> {
             if at == 0 {
                 begun[1..].iter().for_each(|(leaf, vectors)| visit.send_for(leaf.source, leaf.leaf, vectors));
             }
-            visit.settle(0, &mut self.scan, candidates)?;
+            visit.settle(0, &mut self.scan, candidates, &mut self.stats)?;
         }
         begun.sort_unstable_by_key(|(leaf, vectors)| (leaf.place(), vectors.start));
 
@@ -450,7 +458,7 @@ impl<S: PageRead> Search<S> {
                 visit.runs(leaf, &runs, &mut self.scan, candidates, &mut self.stats, check)?;
                 if at < best {
                     // It is visited for tau.
-                    visit.settle(0, &mut self.scan, candidates)?;
+                    visit.settle(0, &mut self.scan, candidates, &mut self.stats)?;
                 }
             }
             runs.clear();
@@ -534,7 +542,7 @@ impl<S: PageRead> Search<S> {
             visit.expect(groups.peek().map(|(_, cells)| (cells[0].source, leaf_of(&cells[0]))));
             visit.runs(leaf, &runs, &mut self.scan, candidates, &mut self.stats, check)?;
             if at < best {
-                visit.settle(0, &mut self.scan, candidates)?;
+                visit.settle(0, &mut self.scan, candidates, &mut self.stats)?;
             }
         }
         let without_cells =
@@ -663,7 +671,9 @@ impl<'a, S: PageRead> Visit<'a, S> {
         if store.concurrency() > 0 {
             let pages = segment.pages_of(leaf as usize, std::slice::from_ref(vectors));
             pages.for_each(|pages| _ = store.prefetch(pages));
-            store.prefetch(segment.fine_page_range(vectors));
+            for records in segment.fine().into_iter().chain(segment.whole()) {
+                store.prefetch(records.pages_of(vectors));
+            }
         }
     }
 
@@ -720,31 +730,36 @@ impl<'a, S: PageRead> Visit<'a, S> {
         let tau = candidates.tau();
         let offer = offer(self.seen, self.floor, &mut self.latecomers, leaf.source, candidates);
         let scanned = scan.scan(segment, stream, &mut view, wanted, &mut waiting, tau, offer)?;
-        stats.coarse += scanned.coarse;
-        stats.fine += scanned.fine;
+        stats.add(scanned);
         self.waiting.push(waiting);
-        self.settle(store.concurrency(), scan, candidates)
+        self.settle(store.concurrency(), scan, candidates, stats)
     }
 
-    /// Waits for fine records that are on their way until there are so many pages left, or fewer.
-    fn settle(&mut self, pages: usize, scan: &mut LeafScan, candidates: &mut Candidates) -> Result<()> {
+    /// Waits for records that are on their way until there are so many pages left, or fewer.
+    fn settle(
+        &mut self,
+        pages: usize,
+        scan: &mut LeafScan,
+        candidates: &mut Candidates,
+        stats: &mut ScanStats,
+    ) -> Result<()> {
         while let Some(waiting) = self.waiting.pop_beyond(pages) {
             let (segment, store) = &self.segments[waiting.source as usize];
             let stream = stream_of(&mut self.stream, waiting.source, segment, store);
             let view = scan.open(segment, stream, waiting.source, waiting.leaf)?;
-            self.compare(scan, &view, &waiting, candidates)?;
+            stats.whole += self.compare(scan, &view, &waiting, candidates)?;
         }
         Ok(())
     }
 
-    /// Compares vectors of the leaf that was viewed last.
+    /// Compares vectors of the leaf that was viewed last. Returns how many were compared by whole codes.
     fn compare(
         &mut self,
         scan: &LeafScan,
         view: &View,
         waiting: &Waiting,
         candidates: &mut Candidates,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let (segment, store) = &self.segments[waiting.source as usize];
         let stream = stream_of(&mut self.stream, waiting.source, segment, store);
         let tau = candidates.tau();
@@ -781,9 +796,8 @@ impl<'a, S: PageRead> Visit<'a, S> {
 
     fn take(&mut self, found: Found, candidates: &mut Candidates, stats: &mut ScanStats) -> Result<()> {
         let Found { waiting, scanned, view, scan } = found;
-        stats.coarse += scanned.coarse;
-        stats.fine += scanned.fine;
-        self.compare(&scan, &view, &waiting, candidates)?;
+        stats.add(scanned);
+        stats.whole += self.compare(&scan, &view, &waiting, candidates)?;
         if let Some(helpers) = &mut self.helpers {
             helpers.give_back(scan);
         }
@@ -799,7 +813,7 @@ impl<'a, S: PageRead> Visit<'a, S> {
     ) -> Result<bool> {
         self.wait_for_helpers(candidates, stats)?;
         self.helpers.iter().for_each(Helpers::conclude);
-        self.settle(0, scan, candidates)?;
+        self.settle(0, scan, candidates, stats)?;
         Ok(self.latecomers)
     }
 }

@@ -1,9 +1,10 @@
-//! Reading a segment's coarse stream and fine records, holding on to the page that was read last.
+//! Reading a segment's coarse stream and records, holding on to the page of each plane that was read last.
 
 use std::ops::Range;
 
 use crate::kernels::Ahead;
 use crate::layout::{PageKind, Payload, CHUNK, CHUNKS_PER_PAGE, PAYLOAD};
+use crate::segment::RecordPlane;
 use crate::{PageRead, Result, Segment};
 
 /// The pages of one plane.
@@ -33,6 +34,7 @@ pub(crate) struct Stream<'a, S: PageRead + 'a> {
     segment: &'a Segment,
     coarse: Plane<'a, S>,
     fine: Plane<'a, S>,
+    whole: Plane<'a, S>,
     /// The chunk that is read after those that were asked for, if that is known.
     following: Option<u64>,
 }
@@ -40,7 +42,13 @@ pub(crate) struct Stream<'a, S: PageRead + 'a> {
 impl<'a, S: PageRead> Stream<'a, S> {
     pub(crate) fn new(segment: &'a Segment, store: &'a S) -> Self {
         let plane = |kind| Plane { store, kind, current: None };
-        Stream { segment, coarse: plane(PageKind::Leaf), fine: plane(PageKind::Fine), following: None }
+        Stream {
+            segment,
+            coarse: plane(PageKind::Leaf),
+            fine: plane(PageKind::Fine),
+            whole: plane(PageKind::Whole),
+            following: None,
+        }
     }
 
     /// Says which leaf is probably read after the next.
@@ -53,9 +61,34 @@ impl<'a, S: PageRead> Stream<'a, S> {
         self.following
     }
 
-    /// Both planes, to be read side by side.
-    pub(crate) fn split(&mut self) -> (Coarse<'_, 'a, S>, Fine<'_, 'a, S>) {
-        (Coarse(&mut self.coarse), Fine(self.segment, &mut self.fine))
+    /// The planes, to be read side by side.
+    pub(crate) fn planes(&mut self) -> Planes<'_, 'a, S> {
+        Planes {
+            coarse: Coarse(&mut self.coarse),
+            fine: self.segment.fine().map(|place| Records { place, plane: &mut self.fine }),
+            whole: self.segment.whole().map(|place| Records { place, plane: &mut self.whole }),
+        }
+    }
+}
+
+/// Readers of the planes of a segment.
+pub(crate) struct Planes<'r, 'a, S: PageRead + 'a> {
+    pub coarse: Coarse<'r, 'a, S>,
+    /// Fine codes. Sketches need not have any.
+    pub fine: Option<Records<'r, 'a, S>>,
+    /// Whole codes, if the others are those of sketches.
+    pub whole: Option<Records<'r, 'a, S>>,
+}
+
+impl<'r, 'a, S: PageRead> Planes<'r, 'a, S> {
+    /// In the order in which a search reads them: records that it reads of what coarse codes cannot rule out, if there are any before the last,
+    /// and the last.
+    pub(crate) fn stages(self) -> (Coarse<'r, 'a, S>, Option<Records<'r, 'a, S>>, Records<'r, 'a, S>) {
+        let (between, last) = match (self.fine, self.whole) {
+            (between, Some(whole)) => (between, whole),
+            (fine, None) => (None, fine.expect("a plane of records")),
+        };
+        (self.coarse, between, last)
     }
 }
 
@@ -113,45 +146,55 @@ impl<S: PageRead> Coarse<'_, '_, S> {
     }
 }
 
-/// Reader of fine records.
-pub(crate) struct Fine<'r, 'a, S: PageRead + 'a>(&'a Segment, &'r mut Plane<'a, S>);
+/// Reader of the records of a plane.
+pub(crate) struct Records<'r, 'a, S: PageRead + 'a> {
+    place: RecordPlane,
+    plane: &'r mut Plane<'a, S>,
+}
 
-impl<S: PageRead> Fine<'_, '_, S> {
-    /// Low nibbles and residual code of a vector.
+impl<S: PageRead> Records<'_, '_, S> {
+    /// Codes and residual code of a vector.
     #[inline]
     pub(crate) fn record(&mut self, ordinal: u32) -> Result<(&[u8], u16)> {
-        let (page, at) = self.0.fine_position(ordinal);
-        let record = &self.1.page(page)?[at..at + self.0.fine_layout().record];
-        let (low, residual) = record.split_at(record.len() - 2);
-        Ok((low, u16::from_le_bytes([residual[0], residual[1]])))
+        let (page, at) = self.place.position(ordinal);
+        let record = &self.plane.page(page)?[at..at + self.place.layout.record];
+        let (codes, residual) = record.split_at(record.len() - 2);
+        Ok((codes, u16::from_le_bytes([residual[0], residual[1]])))
     }
 
     /// Has the processor fetch the record of a vector.
     pub(crate) fn fetch(&self, ordinal: u32) {
-        let (page, at) = self.0.fine_position(ordinal);
-        if let Some(payload) = self.1.store.address(page) {
-            self.1.store.fetch(page);
-            Ahead::of(payload.wrapping_add(at), self.0.fine_layout().record).fetch_all();
+        let (page, at) = self.place.position(ordinal);
+        if let Some(payload) = self.plane.store.address(page) {
+            self.plane.store.fetch(page);
+            Ahead::of(payload.wrapping_add(at), self.place.layout.record).fetch_all();
         }
     }
 
     /// How many records it pays to wait for at once.
     pub(crate) fn concurrency(&self) -> usize {
-        self.1.store.concurrency()
+        self.plane.store.concurrency()
     }
 
     /// The page of a vector's record.
     pub(crate) fn page_of(&self, ordinal: u32) -> u32 {
-        self.0.fine_position(ordinal).0
+        self.place.position(ordinal).0
     }
 
     /// Whether a page can be had without waiting. If not, it is sent for.
     pub(crate) fn is_at_hand(&self, page: u32) -> bool {
-        self.1.is_current(page) || !self.1.store.prefetch(page..page + 1)
+        self.plane.is_current(page) || !self.plane.store.prefetch(page..page + 1)
+    }
+
+    /// Sends for the record of a vector, if it has to be waited for.
+    pub(crate) fn send_for(&self, ordinal: u32) {
+        if self.concurrency() > 0 {
+            self.is_at_hand(self.page_of(ordinal));
+        }
     }
 
     /// Sends for the records of vectors.
     pub(crate) fn prefetch(&self, ordinals: Range<u32>) {
-        self.1.store.prefetch(self.0.fine_page_range(&ordinals));
+        self.plane.store.prefetch(self.place.pages_of(&ordinals));
     }
 }

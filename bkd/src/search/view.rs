@@ -47,7 +47,11 @@ const LOST_SQUARE: f64 = 2.7e-23;
 /// What a leaf's grid says about the query.
 pub(super) struct View {
     pub threshold: Threshold,
-    pub fine: FineScale,
+    pub fine: CodeScale,
+    /// Of whole codes, if the others are those of sketches.
+    pub whole: Option<CodeScale>,
+    /// Bytes of the coarse codes of a vector, if there are fine ones that they are to be put together with.
+    pub high_bytes: usize,
     pub scale: Scale,
     /// For an approximate search by L1: what is added to the share of the residuals as tau becomes small.
     near: Option<Near>,
@@ -55,8 +59,8 @@ pub(super) struct View {
     seen: f32,
 }
 
-/// How sums over fine codes become raw bounds.
-pub(super) struct FineScale {
+/// How sums over codes become raw bounds.
+pub(super) struct CodeScale {
     metric: Metric,
     /// For inner products: the product of the query with the grid's lower end.
     low: f64,
@@ -65,8 +69,6 @@ pub(super) struct FineScale {
     residual_base: f32,
     residual_step: f32,
     residual_factor: f64,
-    /// Bytes of a vector's coarse codes, if they are to be put together with its fine codes; 0 if these are whole.
-    pub(super) high_bytes: usize,
 }
 
 /// Scales of residuals, of which the share that counts depends on tau.
@@ -105,26 +107,29 @@ impl LeafScan {
         let layout = segment.layout();
         self.coded = layout.groups * GROUP;
         let is_sketched = self.sketch(source).is_some();
-        let of_vectors = if is_sketched { at + 1 + layout.groups as u64 } else { at + 1 };
         let LeafScan { kernels, query, sketches, grid, sketch_grid, .. } = self;
         let mut measure = |at: u64, values: &[f32], grid: &mut Grid| {
             measure(coarse, at, kernels, query.metric(), values, grid, &header)
         };
-        let measured = measure(of_vectors, query.values(), grid)?;
-        let dims = segment.directory().sketch.map_or(query.dims(), |directions| directions as usize);
-        let high_bytes = if is_sketched { 0 } else { layout.groups * GROUP / 2 };
-        let fine = FineScale::new(query, &measured, high_bytes);
-        let of_codes = match &sketches[source as usize] {
-            Some(sketch) => measure(at + 1, &sketch.values, sketch_grid)?,
-            None => measured,
+        let (of_codes, whole) = match &sketches[source as usize] {
+            None => (measure(at + 1, query.values(), grid)?, None),
+            Some(sketch) => {
+                let of_sketches = measure(at + 1, &sketch.values, sketch_grid)?;
+                let of_vectors = measure(at + 1 + layout.groups as u64, query.values(), grid)?;
+                let residuals = (header.whole_base, header.whole_step);
+                (of_sketches, Some(CodeScale::new(query, &of_vectors, residuals)))
+            }
         };
+        let mut fine = CodeScale::new(query, &of_codes, (header.fine_base, header.fine_step));
+        let dims = segment.directory().sketch.map_or(query.dims(), |directions| directions as usize);
         let mut threshold = match self.query.metric() {
             Metric::L2 | Metric::Cosine => self.threshold_l2(&of_codes, is_sketched),
             Metric::InnerProduct => self.threshold_ip(&of_codes, is_sketched),
             Metric::L1 => self.threshold_l1(&of_codes),
         };
         if let Some(sketch) = self.sketch(source) {
-            sketch.allow_for(self.query.metric(), f64::from(segment.directory().radius), &mut threshold);
+            let radius = f64::from(segment.directory().radius);
+            sketch.allow_for(self.query.metric(), radius, &mut threshold, &mut fine);
         }
         let along = if self.likely { likely_along(self.query.metric(), dims) } else { 1.0 };
         let near = (self.query.metric() == Metric::L1 && along < 1.0).then_some(Near {
@@ -141,7 +146,8 @@ impl LeafScan {
         };
         let scale = Scale::new(&self.query, segment.directory().max_norm);
         let seen = if self.likely { segment.likely_seen() } else { 1.0 };
-        Ok(View { threshold, fine, scale, near, seen })
+        let high_bytes = segment.fine().map_or(0, |_| layout.groups * GROUP / 2);
+        Ok(View { threshold, fine, whole, high_bytes, scale, near, seen })
     }
 
     /// Rounds the weights of the query, or of its sketch, to bytes: w = scale * bytes + rest. Returns the scale, the norm of the rest, and
@@ -234,7 +240,7 @@ impl LeafScan {
 
 impl SketchedQuery {
     /// Makes room for what the sketch may be off, given how far vectors may be from the center; and counts the product with the center.
-    fn allow_for(&self, metric: Metric, radius: f64, threshold: &mut Threshold) {
+    fn allow_for(&self, metric: Metric, radius: f64, threshold: &mut Threshold, fine: &mut CodeScale) {
         let (at_center, magnitude) = self.at_center;
         let off = match metric {
             // What the sketch is off counts by as much as a vector is long, and by as much as its residual is, which is no longer than twice that.
@@ -243,6 +249,8 @@ impl SketchedQuery {
         };
         threshold.constant = (f64::from(threshold.constant) - at_center) as f32;
         threshold.residual_base = round_up(f64::from(threshold.residual_base) + off);
+        fine.low += at_center;
+        fine.pad += off;
     }
 }
 
@@ -298,17 +306,23 @@ impl Measured {
         };
         // 255 steps are the extent of the grid.
         let reach = offsets + 255.0 * steps;
-        let residuals =
-            largest(header.coarse_base, header.coarse_step) + largest(header.fine_base, header.fine_step);
+        let residuals = largest(header.coarse_base, header.coarse_step)
+            + largest(header.fine_base, header.fine_step)
+            + largest(header.whole_base, header.whole_step);
         let pad = 8.0 * UNIT * (reach + residuals) + UNDERFLOW;
         Measured { header: *header, center, low, weight, reach, pad }
     }
 }
 
 impl View {
+    /// The raw bound on coarse and fine codes above which no vector has a key below this.
+    pub(super) fn reach(&self, key: f32) -> f32 {
+        self.scale.raw(key) * self.seen
+    }
+
     /// Sets the key that vectors must be below.
     pub(super) fn set_tau(&mut self, key: f32) {
-        let tau = self.scale.raw(key) * self.seen;
+        let tau = self.reach(key);
         self.threshold.tau = tau;
         if let Some(Near { along, largest, base, step }) = self.near {
             let along = along + (1.0 - along) * largest / (largest + f64::from(tau));
@@ -320,22 +334,20 @@ impl View {
     }
 }
 
-impl FineScale {
-    fn new(query: &Query, measured: &Measured, high_bytes: usize) -> Self {
-        let header = &measured.header;
-        let distance = FineScale {
-            high_bytes,
+impl CodeScale {
+    fn new(query: &Query, measured: &Measured, (residual_base, residual_step): (f32, f32)) -> Self {
+        let distance = CodeScale {
             metric: query.metric(),
             low: 0.0,
             factor: 1.0 - query.sum_error(),
             pad: measured.pad,
-            residual_base: header.fine_base,
-            residual_step: header.fine_step,
+            residual_base,
+            residual_step,
             residual_factor: 1.0,
         };
         match query.metric() {
             Metric::L2 | Metric::Cosine | Metric::L1 => distance,
-            Metric::InnerProduct => FineScale {
+            Metric::InnerProduct => CodeScale {
                 low: measured.low,
                 factor: 1.0,
                 pad: pad_ip(query, measured),
@@ -345,7 +357,7 @@ impl FineScale {
         }
     }
 
-    /// The raw bounds of a vector, from below and from above.
+    /// The raw bounds of a vector, from below and from above, by its coarse and fine codes; or by whole codes, if there are no `high` ones.
     pub(super) fn raw(
         &self,
         kernels: &Kernels,

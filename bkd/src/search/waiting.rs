@@ -1,12 +1,12 @@
-//! Vectors that the coarse codes cannot rule out and whose fine records are on their way from the disk. The scan goes on meanwhile.
+//! Vectors that the coarse codes cannot rule out and whose records are on their way from the disk. The scan goes on meanwhile.
 //!
-//! A record is a small read somewhere in the fine plane. Were each waited for, they would take several times as long as the coarse plane,
+//! A record is a small read somewhere in its plane. Were each waited for, they would take several times as long as the coarse plane,
 //! which is read in sequence. So as many as [`PageRead::concurrency`] says are sent for, while other leaves are scanned. What that costs is
 //! that tau is some leaves behind, and some more vectors are sent for than would have been. Nothing waits if pages are in memory.
 
 use std::collections::VecDeque;
 
-use super::stream::Fine;
+use super::stream::Records;
 use crate::PageRead;
 
 /// Vectors of one leaf, in ascending order.
@@ -30,10 +30,15 @@ impl Waiting {
     }
 
     /// Takes a vector with these coarse codes if its record has to be waited for.
-    pub(super) fn takes<S: PageRead>(&mut self, fine: &Fine<'_, '_, S>, ordinal: u32, high: &[u8]) -> bool {
-        let page = fine.page_of(ordinal);
+    pub(super) fn takes<S: PageRead>(
+        &mut self,
+        records: &Records<'_, '_, S>,
+        ordinal: u32,
+        high: &[u8],
+    ) -> bool {
+        let page = records.page_of(ordinal);
         if self.last != Some(page) {
-            if fine.is_at_hand(page) {
+            if records.is_at_hand(page) {
                 return false;
             }
             self.last = Some(page);
@@ -49,8 +54,8 @@ impl Waiting {
         self.ordinals.is_empty()
     }
 
-    /// The vectors with their coarse codes of so many bytes each, which may be none.
-    pub(super) fn vectors(&self, bytes: usize) -> impl Iterator<Item = (u32, &[u8])> {
+    /// The vectors with their coarse codes of so many bytes each.
+    pub(super) fn vectors(&self, bytes: usize) -> impl Iterator<Item = (u32, &[u8])> + Clone {
         let codes_of = move |at: usize| &self.high[at * bytes..][..bytes];
         self.ordinals.iter().copied().enumerate().map(move |(at, ordinal)| (ordinal, codes_of(at)))
     }

@@ -140,11 +140,10 @@ impl<S: PageRead> Within<S> {
             &mut offer,
         )?;
         if !waiting.is_empty() {
-            self.scan.compare(&mut stream, &view, &waiting, self.end, &mut offer)?;
+            self.stats.whole += self.scan.compare(&mut stream, &view, &waiting, self.end, &mut offer)?;
             found.sort_unstable();
         }
-        self.stats.coarse += scanned.coarse;
-        self.stats.fine += scanned.fine;
+        self.stats.add(scanned);
         self.stats.leaves_visited += 1;
         drop(stream);
         push_rows(segment, store, &found, &mut self.pending)

@@ -81,6 +81,7 @@ impl Built {
         };
         of(PageKind::Leaf, segment.leaf_pages())
             .chain(of(PageKind::Fine, segment.fine_pages()))
+            .chain(of(PageKind::Whole, segment.whole_pages()))
             .chain(of(PageKind::Tids, segment.tid_pages()))
             .chain(of(PageKind::Attributes, segment.attribute_pages()))
     }

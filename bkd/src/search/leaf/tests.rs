@@ -12,7 +12,7 @@ fn check_leaf(example: &Example, query: &Query, leaf: usize) {
     let layout = segment.layout();
     let mut scan = LeafScan::new(query, std::iter::once(segment));
     let mut stream = Stream::new(segment, &example.store);
-    let (mut coarse, mut fine) = stream.split();
+    let (mut coarse, mut between, mut last) = stream.planes().stages();
     let vectors = segment.leaf_vectors(leaf);
     let mut view = scan.view(segment, &mut coarse, 0, leaf).unwrap();
     for (within, ordinal) in vectors.enumerate() {
@@ -28,16 +28,26 @@ fn check_leaf(example: &Example, query: &Query, leaf: usize) {
         let tau = view.threshold.tau;
         assert_eq!(survivors >> lane & 1, 1, "coarse codes rule out vector {ordinal} at {exact}, tau {tau}");
 
-        let high = &mut scan.high[..view.fine.high_bytes];
+        let high = &mut scan.high[..view.high_bytes];
         if !high.is_empty() {
             gather(&mut coarse, block + 1, layout.groups, lane, high).unwrap();
         }
-        let (low, residual) = fine.record(ordinal).unwrap();
-        let [lower, upper] = view.fine.raw(scan.kernels, &scan.grid, high, low, residual);
+        let high = &scan.high[..view.high_bytes];
+        if let Some(between) = &mut between {
+            let (low, residual) = between.record(ordinal).unwrap();
+            let [lower, _] = view.fine.raw(scan.kernels, &scan.sketch_grid, high, low, residual);
+            assert!(
+                f64::from(lower) <= exact,
+                "the sketch of vector {ordinal} is at {lower}, it is at {exact}"
+            );
+        }
+        let (codes, residual) = last.record(ordinal).unwrap();
+        let (scale, high) = view.whole.as_ref().map_or((&view.fine, high), |whole| (whole, &[]));
+        let [lower, upper] = scale.raw(scan.kernels, &scan.grid, high, codes, residual);
         let least = exact - 2.0 * example.tolerance(query, example.at(ordinal));
         assert!(
             f64::from(lower) <= exact && f64::from(upper) >= least,
-            "fine codes put vector {ordinal} at {lower} to {upper}, it is at {exact}"
+            "its last codes put vector {ordinal} at {lower} to {upper}, it is at {exact}"
         );
     }
 }
@@ -49,7 +59,7 @@ proptest! {
     fn raw_bounds_hold(
         metric in prop::sample::select(&METRICS[..]),
         shape in prop::sample::select(&SHAPES[..]),
-        dims in prop_oneof![8 => 1usize..10, 3 => 10usize..70, 1 => 70usize..300],
+        dims in prop_oneof![8 => 1usize..10, 3 => 10usize..70, 1 => 70usize..300, 1 => 256usize..300],
         count in 1usize..80,
         leaf_size in prop_oneof![2 => Just(48usize), 1 => 2usize..10],
         sketch in prop_oneof![Just(0u32), 1u32..40],
