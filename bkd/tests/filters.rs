@@ -276,3 +276,30 @@ fn leaves_that_cannot_match_are_not_visited() {
     assert!(search.next(&mut || ()).unwrap().is_none());
     assert_eq!(search.stats().leaves_visited, 0);
 }
+
+/// Of vectors whose sketches have fine codes, in leaves of many blocks of which some have no vector that is wanted.
+#[test]
+fn filters_and_long_vectors() {
+    const DIMS: usize = 280;
+    let mut random = random(11);
+    let mut row = || (0..DIMS).map(|at| random() / (1.0 + at as f32 / 8.0)).collect::<Vec<f32>>();
+    let rows: Vec<Vec<f32>> = (0..3_000).map(|_| row()).collect();
+    let bits: Vec<u64> = (0..97).map(|at| at * at).collect();
+    for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
+        let index =
+            Filtered::new(metric, &rows, &[Spread::Clustered, Spread::Bytes], &bits, 2, 700, 40).unwrap();
+        for at in 0..40 {
+            let query: Vec<f32> = rows[at].iter().map(|x| x * 1.1 + 0.01).collect();
+            let mut filter = Filter::new();
+            let (column, reach) = if at % 2 == 0 { (0, 1 << 5) } else { (1, 1 << 3) };
+            let near = index.keys[at][column];
+            filter.require(column, KeyRanges::any_of([(near.saturating_sub(reach), near + reach)]));
+            let expected = index.values(&query, &filter);
+            let prepared = Query::new(metric, &query).unwrap();
+            let value = |tid| operator(metric, Sum::Sequential, &query, &index.rows[common::index(tid)]);
+            let found = ordered(&mut index.search(&prepared, &filter), value, 12);
+            let found: Vec<f64> = found.into_iter().map(|row| row.0).collect();
+            assert_eq!(found, expected[..found.len().max(expected.len().min(12))]);
+        }
+    }
+}

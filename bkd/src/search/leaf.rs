@@ -165,6 +165,7 @@ impl LeafScan {
         let block_chunks = layout.block_chunks();
         let mut survivors = [0 as Survivors; CHUNKS_PER_PAGE / 2];
         let mut scanned = Scanned::default();
+        // Vectors that the fine codes of their sketches cannot rule out.
         let mut left: Vec<u32> = Vec::new();
         let concurrency = last.concurrency();
         if tau.is_infinite() && concurrency > 0 {
@@ -248,6 +249,7 @@ impl LeafScan {
                                 continue;
                             }
                             if between.is_some() {
+                                scanned.whole += 1;
                                 last.fetch(ordinal);
                                 left.push(ordinal);
                                 continue;
@@ -259,14 +261,8 @@ impl LeafScan {
                         }
                     }
                 }
-                let is_last = number + 1 == runs.len() && block + survivors.len() >= blocks;
-                if left.len() >= TOGETHER || is_last {
-                    scanned.whole += left.len() as u64;
-                    for ordinal in left.drain(..) {
-                        if let Some(bounds) = self.bounds(&mut last, view, ordinal, &[], tau)? {
-                            tau = offer(bounds, ordinal);
-                        }
-                    }
+                if left.len() >= TOGETHER {
+                    tau = self.compare_left(&mut last, view, &mut left, tau, &mut offer)?;
                 }
                 if masks.is_some() {
                     scanned.coarse += (survivors.len() * LANES) as u64;
@@ -274,6 +270,7 @@ impl LeafScan {
                 block += survivors.len();
             }
         }
+        self.compare_left(&mut last, view, &mut left, tau, &mut offer)?;
         Ok(scanned)
     }
 
@@ -310,6 +307,23 @@ impl LeafScan {
             }
         }
         Ok(whole)
+    }
+
+    /// Compares vectors by whole codes, and forgets them. Returns tau.
+    fn compare_left<S: PageRead>(
+        &self,
+        whole: &mut Records<'_, '_, S>,
+        view: &View,
+        left: &mut Vec<u32>,
+        mut tau: f32,
+        offer: &mut impl FnMut(Bounds, u32) -> f32,
+    ) -> Result<f32> {
+        for ordinal in left.drain(..) {
+            if let Some(bounds) = self.bounds(whole, view, ordinal, &[], tau)? {
+                tau = offer(bounds, ordinal);
+            }
+        }
+        Ok(tau)
     }
 
     /// Whether the sketch of a vector with these coarse codes is beyond tau, by its fine codes.
