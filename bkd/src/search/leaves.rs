@@ -110,10 +110,15 @@ impl Leaves {
         &self.ranked
     }
 
-    /// The leaf with the smallest bound of all that may match.
-    pub(super) fn nearest<S>(&mut self, segments: &[(Arc<Segment>, S)]) -> Option<RankedLeaf> {
+    /// The leaf with the smallest bound of all that may match, but for these.
+    pub(super) fn nearest<S>(
+        &mut self,
+        segments: &[(Arc<Segment>, S)],
+        but: impl Fn(&RankedLeaf) -> bool,
+    ) -> Option<RankedLeaf> {
         loop {
-            let leaf = self.ranked.iter().filter(|leaf| leaf.matches).min_by(|a, b| a.by_bound(b)).copied();
+            let left = self.ranked.iter().filter(|leaf| leaf.matches && !but(leaf));
+            let leaf = left.min_by(|a, b| a.by_bound(b)).copied();
             let group = (0..self.groups.len())
                 .min_by(|&a, &b| self.groups[a].bound.total_cmp(&self.groups[b].bound))
                 .filter(|&group| leaf.is_none_or(|leaf| self.groups[group].bound < leaf.bound));

@@ -131,6 +131,8 @@ pub(crate) const MAX_CAPACITY: usize = 1 << 20;
 const BEST_FIRST: usize = 32;
 /// So many are in any case.
 const FEW_JUMPS: usize = 4;
+/// Leaves that an exact search looks at one by one until there is a tau, at the most.
+const MOST_FIRST_LEAVES: usize = 64;
 /// Cells that an exact search visits before anything else, at the least.
 const FIRST_CELLS: usize = 8;
 /// Axes that are enough to find some that are near.
@@ -398,10 +400,10 @@ impl<S: PageRead> Search<S> {
         self.recall < 1.0
     }
 
-    /// The nearest cells first, or else the nearest leaf: they make tau finite, and tight. Then the most promising of the leaves that are
+    /// The nearest cells first, or else the nearest leaves: they make tau finite, and tight. Then the most promising of the leaves that are
     /// still within tau, then the others as they lie. Returns whether there were latecomers.
     fn visit_leaves(&mut self, candidates: &mut Candidates, check: &mut dyn FnMut()) -> Result<bool> {
-        let Some(nearest) = self.leaves.nearest(&self.segments) else { return Ok(false) };
+        let Some(nearest) = self.leaves.nearest(&self.segments, |_| false) else { return Ok(false) };
         let mut begun: Vec<(RankedLeaf, Range<u32>)> = self.nearest_cells();
         if begun.is_empty() {
             let segment = &self.segments[nearest.source as usize].0;
@@ -416,6 +418,19 @@ impl<S: PageRead> Search<S> {
             }
             visit.settle(0, &mut self.scan, candidates, &mut self.stats)?;
         }
+        let vectors: u64 = self.segments.iter().map(|(segment, _)| u64::from(segment.vectors())).sum();
+        let average = (vectors as f64 / self.stats.leaves as f64 * self.selectivity) as usize;
+        let enough = 2 * self.capacity / average.max(1);
+        // Without tau, all leaves would be ranked.
+        while candidates.tau().is_infinite() && begun.len() < enough && enough <= MOST_FIRST_LEAVES {
+            let is_begun = |leaf: &RankedLeaf| begun.iter().any(|(other, _)| other.place() == leaf.place());
+            let Some(leaf) = self.leaves.nearest(&self.segments, is_begun) else { break };
+            let vectors = self.segments[leaf.source as usize].0.leaf_vectors(leaf.leaf as usize);
+            let runs = std::slice::from_ref(&vectors);
+            visit.runs(leaf, runs, &mut self.scan, candidates, &mut self.stats, check)?;
+            visit.settle(0, &mut self.scan, candidates, &mut self.stats)?;
+            begun.push((leaf, vectors));
+        }
         begun.sort_unstable_by_key(|(leaf, vectors)| (leaf.place(), vectors.start));
 
         let tau = candidates.tau();
@@ -428,9 +443,7 @@ impl<S: PageRead> Search<S> {
             segment.coarse_pages(segment.leaf_vectors(leaf.leaf as usize).len())
         });
         visit.have_helped(self.helpers.as_deref(), pages.sum());
-        let vectors: u64 = self.segments.iter().map(|(segment, _)| u64::from(segment.vectors())).sum();
-        let average = (vectors as f64 / self.stats.leaves as f64 * self.selectivity) as usize;
-        let best = best_first(&self.segments).max(2 * self.capacity / average.max(1));
+        let best = best_first(&self.segments).max(enough);
         let (first, rest) = split_best(near, best, RankedLeaf::by_bound);
         let best = first.len();
         if concurrency(&self.segments) > 0 {
