@@ -39,7 +39,7 @@ pub(crate) const fn dims(directions: usize) -> usize {
 
 /// Vectors of so many dimensions have sketches with fine codes. Whole codes of shorter ones are only a few cache lines, so that it takes as
 /// long to look at something else first.
-const FINE_FROM: usize = 256;
+const FINE_FROM: usize = 1024;
 
 /// How the codes of a segment are laid out.
 #[derive(Clone, Copy, Debug)]

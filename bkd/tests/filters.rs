@@ -280,7 +280,7 @@ fn leaves_that_cannot_match_are_not_visited() {
 /// Of vectors whose sketches have fine codes, in leaves of many blocks of which some have no vector that is wanted.
 #[test]
 fn filters_and_long_vectors() {
-    const DIMS: usize = 280;
+    const DIMS: usize = 1030;
     let mut random = random(11);
     let mut row = || (0..DIMS).map(|at| random() / (1.0 + at as f32 / 8.0)).collect::<Vec<f32>>();
     let rows: Vec<Vec<f32>> = (0..3_000).map(|_| row()).collect();

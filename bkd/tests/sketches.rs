@@ -12,7 +12,7 @@ use common::*;
 
 const DIMS: usize = 100;
 /// Sketches of such vectors have fine codes, too.
-const LONG: usize = 260;
+const LONG: usize = 1032;
 const ROWS: usize = 12_000;
 const QUERIES: usize = 100;
 const SKETCHED: [Metric; 3] = [Metric::L2, Metric::Cosine, Metric::InnerProduct];

@@ -27,7 +27,7 @@ def near_subspace(rng: Generator, count: int, dims: int) -> numpy.ndarray:
 
 
 # Sketches of the longer ones have fine codes, too.
-@pytest.fixture(params=[128, 300])
+@pytest.fixture(params=[128, 1030])
 def items(request: pytest.FixtureRequest, db: psycopg.Connection, rng: Generator) -> Iterator[Items]:
     items = Items(vectors.register(db), Source(rng, request.param, near_subspace, nulls=0.01), ROWS)
     items.create()

@@ -59,7 +59,7 @@ proptest! {
     fn raw_bounds_hold(
         metric in prop::sample::select(&METRICS[..]),
         shape in prop::sample::select(&SHAPES[..]),
-        dims in prop_oneof![8 => 1usize..10, 3 => 10usize..70, 1 => 70usize..300, 1 => 256usize..300],
+        dims in prop_oneof![8 => 1usize..10, 3 => 10usize..70, 1 => 70usize..300, 1 => 1020usize..1040],
         count in 1usize..80,
         leaf_size in prop_oneof![2 => Just(48usize), 1 => 2usize..10],
         sketch in prop_oneof![Just(0u32), 1u32..40],
