@@ -154,7 +154,7 @@ pub struct Directory {
     pub radius: f32,
     /// What the leaves' boxes are measured on; of packed values nothing.
     pub axes: Axes,
-    /// If the coarse codes are not those of the vectors, but of their sketches: on how many of the directions these are.
+    /// If coarse and fine codes are not those of the vectors, but of their sketches: on how many of the directions these are.
     pub sketch: Option<u32>,
     /// The leaves.
     pub leaves: BoxTable,
@@ -162,7 +162,7 @@ pub struct Directory {
     pub cells: Option<CellTable>,
     /// What rows can be filtered by.
     pub attributes: AttributeTable,
-    /// Where the pages of the coarse stream, the fine plane, the row addresses and the attributes lie, in this order.
+    /// Where the pages of the coarse stream, the fine plane, whole codes, row addresses and attributes lie, in this order.
     pub extents: Vec<Extent>,
 }
 

@@ -288,8 +288,8 @@ fn filters_and_long_vectors() {
     for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct] {
         let index =
             Filtered::new(metric, &rows, &[Spread::Clustered, Spread::Bytes], &bits, 2, 700, 40).unwrap();
-        for at in 0..40 {
-            let query: Vec<f32> = rows[at].iter().map(|x| x * 1.1 + 0.01).collect();
+        for (at, row) in rows.iter().enumerate().take(40) {
+            let query: Vec<f32> = row.iter().map(|x| x * 1.1 + 0.01).collect();
             let mut filter = Filter::new();
             let (column, reach) = if at % 2 == 0 { (0, 1 << 5) } else { (1, 1 << 3) };
             let near = index.keys[at][column];

@@ -12,7 +12,7 @@ use bkd::{Directory, Error, PageRead, Result, Segment};
 use pgrx::pg_sys;
 
 use super::chain::read_header;
-use super::route::Route;
+use super::lookahead::Lookahead;
 use crate::pg::buffer::{
     address, damage_is_found, fair_share_of_buffers, fetch_beginning, io_concurrency, last_buffer, map,
     next_buffer, prefetch, PinnedPages, RecentBuffer, SharedPage,
@@ -96,7 +96,7 @@ impl SegmentPages {
     /// Has the system read what follows on the route from a page on, if it comes from a disk.
     fn read_ahead_from(&self, page: u32) {
         if self.disk.concurrency.get() > 0 {
-            let pages = self.disk.route.borrow_mut().ahead_of(page);
+            let pages = self.disk.lookahead.borrow_mut().ahead_of(page);
             pages.into_iter().for_each(|pages| self.read_ahead(pages));
         }
     }
@@ -136,7 +136,7 @@ struct Disk {
     /// Pages that were asked for and were there, one after the other.
     found: Cell<usize>,
     /// What is read of the coarse stream.
-    route: RefCell<Route>,
+    lookahead: RefCell<Lookahead>,
 }
 
 /// The most pages that are lent at once, with however many buffers.
@@ -291,7 +291,7 @@ impl PageRead for SegmentPages {
 
     fn expect(&self, pages: Vec<Range<u32>>) {
         let first = pages.first().map(|pages| pages.start);
-        self.disk.route.replace(Route::new(pages));
+        self.disk.lookahead.replace(Lookahead::new(pages));
         first.into_iter().for_each(|page| self.read_ahead_from(page));
     }
 }

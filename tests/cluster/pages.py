@@ -19,7 +19,17 @@ HEADER_CHECKSUM = PAYLOAD - 4
 # In front of it is what Postgres itself changes.
 CHECKED_FROM = 10
 
-KINDS = {1: "meta", 2: "leaf", 3: "fine", 4: "tids", 5: "directory", 6: "delta", 7: "list", 8: "attributes"}
+KINDS = {
+    1: "meta",
+    2: "leaf",
+    3: "fine",
+    4: "tids",
+    5: "directory",
+    6: "delta",
+    7: "list",
+    8: "attributes",
+    9: "whole",
+}
 
 
 class Pages:

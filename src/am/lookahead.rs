@@ -8,7 +8,7 @@ const LEAST: u32 = 32;
 
 /// Pages of a segment in ascending order, which are counted along the way.
 #[derive(Default)]
-pub struct Route {
+pub struct Lookahead {
     pages: Vec<Range<u32>>,
     /// How many come before each range.
     before: Vec<u32>,
@@ -18,7 +18,7 @@ pub struct Route {
     told: u32,
 }
 
-impl Route {
+impl Lookahead {
     pub fn new(pages: Vec<Range<u32>>) -> Self {
         let mut all = 0;
         let before = pages.iter().map(|pages| {
@@ -27,7 +27,7 @@ impl Route {
             before
         });
         let before = before.collect();
-        Route { pages, before, all, told: 0 }
+        Lookahead { pages, before, all, told: 0 }
     }
 
     /// Which pages to read ahead, of a scan that has come to this one: none if there is enough on the way. The more it has read already, the
@@ -44,7 +44,7 @@ impl Route {
         self.between(from, until)
     }
 
-    /// How many pages of the route come before a page.
+    /// How many of the pages come before one.
     fn count_before(&self, page: u32) -> u32 {
         let next = self.pages.partition_point(|pages| pages.end <= page);
         match (self.pages.get(next), self.before.get(next)) {
@@ -71,20 +71,20 @@ mod tests {
     use super::*;
 
     /// The pages told ahead of one, each by itself.
-    fn told(route: &mut Route, page: u32) -> Vec<u32> {
-        route.ahead_of(page).into_iter().flatten().collect()
+    fn told(lookahead: &mut Lookahead, page: u32) -> Vec<u32> {
+        lookahead.ahead_of(page).into_iter().flatten().collect()
     }
 
     #[test]
     fn all_is_told_once_and_in_time() {
         let pages = vec![3..20, 40..41, 50..1300, 1400..3000];
-        let mut route = Route::new(pages.clone());
+        let mut lookahead = Lookahead::new(pages.clone());
         let mut all_told: Vec<u32> = Vec::new();
         for (passed, page) in pages.iter().cloned().flatten().enumerate() {
-            all_told.extend(told(&mut route, page));
+            all_told.extend(told(&mut lookahead, page));
             // What is read now, and at least a half of the smallest window after it.
             assert!(
-                all_told.len() > passed + 15 || all_told.len() as u32 == route.all,
+                all_told.len() > passed + 15 || all_told.len() as u32 == lookahead.all,
                 "{passed}: {}",
                 all_told.len()
             );
@@ -95,14 +95,14 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_not_told_any_more() {
-        let mut route = Route::new(vec![0..100, 200..300]);
-        assert_eq!(told(&mut route, 0), Vec::from_iter(0..32));
-        assert!(told(&mut route, 8).is_empty());
-        assert_eq!(told(&mut route, 90), Vec::from_iter((90..100).chain(200..300)));
-        assert!(told(&mut route, 150).is_empty());
-        let mut route = Route::new(vec![0..100, 200..300]);
-        assert_eq!(told(&mut route, 250), Vec::from_iter(250..300));
-        assert!(told(&mut route, 300).is_empty());
-        assert!(told(&mut Route::new(Vec::new()), 7).is_empty());
+        let mut lookahead = Lookahead::new(vec![0..100, 200..300]);
+        assert_eq!(told(&mut lookahead, 0), Vec::from_iter(0..32));
+        assert!(told(&mut lookahead, 8).is_empty());
+        assert_eq!(told(&mut lookahead, 90), Vec::from_iter((90..100).chain(200..300)));
+        assert!(told(&mut lookahead, 150).is_empty());
+        let mut lookahead = Lookahead::new(vec![0..100, 200..300]);
+        assert_eq!(told(&mut lookahead, 250), Vec::from_iter(250..300));
+        assert!(told(&mut lookahead, 300).is_empty());
+        assert!(told(&mut Lookahead::new(Vec::new()), 7).is_empty());
     }
 }
