@@ -17,9 +17,8 @@ pub(super) struct EncodedLeaf {
     pub bounds: BoundingBox,
 }
 
-/// Records of a leaf, to be filled.
+/// Records of a leaf, to be filled; empty where a segment has no such plane.
 pub(super) struct LeafRecords<'a> {
-    /// Empty if there are no such codes, as `whole`.
     pub fine: &'a mut [u8],
     pub whole: &'a mut [u8],
 }
