@@ -19,17 +19,9 @@ HEADER_CHECKSUM = PAYLOAD - 4
 # In front of it is what Postgres itself changes.
 CHECKED_FROM = 10
 
-KINDS = {
-    1: "meta",
-    2: "leaf",
-    3: "fine",
-    4: "tids",
-    5: "directory",
-    6: "delta",
-    7: "list",
-    8: "attributes",
-    9: "whole",
-}
+KINDS = {1: "meta", 2: "leaf", 3: "fine", 4: "tids", 5: "directory", 6: "delta", 7: "list", 8: "attributes"}
+# Segments with sketches, of thousands of vectors, have whole codes, too.
+ALL_KINDS = KINDS | {9: "whole"}
 
 
 class Pages:
@@ -50,7 +42,7 @@ class Pages:
 
     def kind(self, block: int) -> str | None:
         page = self.pages[block]
-        return KINDS[page[KIND]] if page[HEADER : HEADER + 4] == MAGIC else None
+        return ALL_KINDS[page[KIND]] if page[HEADER : HEADER + 4] == MAGIC else None
 
     def used(self, block: int) -> int:
         return struct.unpack_from("<I", self.pages[block], USED)[0]
