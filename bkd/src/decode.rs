@@ -149,18 +149,8 @@ impl Codes {
 
     /// Where the codes put the vector, or the sketch.
     pub(crate) fn decoded(&self) -> impl Iterator<Item = f64> + '_ {
-        self.each(f64::from)
-    }
-
-    /// Where the coarse codes alone put it.
-    pub(crate) fn coarse_decoded(&self) -> impl Iterator<Item = f64> + '_ {
-        self.each(coarse_place)
-    }
-
-    fn each(&self, place: fn(u8) -> f64) -> impl Iterator<Item = f64> + '_ {
         let grid = self.low.iter().zip(&self.step);
-        grid.zip(&self.codes)
-            .map(move |((&low, &step), &code)| f64::from(low) + f64::from(step) * place(code))
+        grid.zip(&self.codes).map(|((&low, &step), &code)| f64::from(low) + f64::from(step) * f64::from(code))
     }
 
     /// What the codes lose of a vector or sketch, dimension by dimension.
@@ -170,7 +160,7 @@ impl Codes {
 
     /// What the coarse codes alone lose of it.
     pub(crate) fn coarse_lost<'c>(&'c self, numbers: &'c [f64]) -> impl Iterator<Item = f64> + 'c {
-        self.each_lost(numbers, coarse_place)
+        self.each_lost(numbers, |code| f64::from(code & 0xf0) + 7.5)
     }
 
     fn each_lost<'c>(&'c self, numbers: &'c [f64], place: fn(u8) -> f64) -> impl Iterator<Item = f64> + 'c {
@@ -211,9 +201,4 @@ impl Codes {
         })?;
         Ok(at + groups as u64)
     }
-}
-
-/// Where a coarse code is in its dimension, in steps.
-fn coarse_place(code: u8) -> f64 {
-    f64::from(code & 0xf0) + 7.5
 }

@@ -38,7 +38,7 @@ def items(request: pytest.FixtureRequest, db: psycopg.Connection, rng: Generator
 def is_sketched(connection: psycopg.Connection, index: str) -> bool:
     """Whether large segments have sketches: then there are whole codes."""
     query = (
-        "SELECT bool_and(coarse_bytes * 2 < fine_bytes) FROM kdtree_stats(%s) "
+        "SELECT bool_and(coarse_bytes * 3 < fine_bytes) FROM kdtree_stats(%s) "
         "WHERE kind = 'segment' AND vectors > 8192"
     )
     return connection.execute(query, (index,)).fetchone()[0]

@@ -259,16 +259,17 @@ impl LeafCheck {
         let decoded: Vec<f32> = self.decoded.iter().map(|&x| x as f32).collect();
         let rounding: f64 = decoded.iter().map(|&x| (f64::from(x) * UNIT).powi(2)).sum();
         let (sketch, _) = sketcher.sketch(&decoded);
-        let square = |(decoded, &x): (f64, &f32)| (decoded - f64::from(x)).powi(2);
+        let sketch: Vec<f64> = sketch.into_iter().map(f64::from).collect();
+        let square = |lost: f64| lost.powi(2);
         let codes = self.reader.coarse();
         let between: f64 = match claims.fine {
-            Some(_) => codes.decoded().zip(&sketch).map(square).sum(),
-            None => codes.coarse_decoded().zip(&sketch).map(square).sum(),
+            Some(_) => codes.lost(&sketch).map(square).sum(),
+            None => codes.coarse_lost(&sketch).map(square).sum(),
         };
         let directions = sketcher.directions();
         let reach = f64::from(claims.whole) + rounding.sqrt();
-        let length = sketch.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt() + reach;
-        let least_hidden = f64::from(sketch[directions]) - reach;
+        let length = sketch.iter().map(|x| x.powi(2)).sum::<f64>().sqrt() + reach;
+        let least_hidden = sketch[directions] - reach;
         let most_error = sketch::most_error(directions, segment.dims(), length, least_hidden);
         SketchLengths { between: between.sqrt(), error: 2.0 * most_error + rounding.sqrt() }
     }

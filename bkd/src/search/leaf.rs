@@ -237,32 +237,31 @@ impl LeafScan {
                         let high = &self.high[..view.high_bytes];
                         scanned.fine += 1;
                         // Without tau there is nothing else to do meanwhile, and nothing is ruled out.
-                        if tau < f32::INFINITY {
-                            let mut waits =
-                                |of: &Records<'_, '_, S>| concurrency > 0 && waiting.takes(of, ordinal, high);
-                            if let Some(between) = &mut between {
-                                if waits(between) || self.is_ruled_out(between, view, ordinal, high, tau)? {
-                                    continue;
-                                }
-                            }
-                            if waits(&last) {
-                                continue;
-                            }
-                            if between.is_some() {
-                                scanned.whole += 1;
-                                last.fetch(ordinal);
-                                left.push(ordinal);
+                        let may_wait = concurrency > 0 && tau < f32::INFINITY;
+                        let mut waits =
+                            |of: &Records<'_, '_, S>| may_wait && waiting.takes(of, ordinal, high);
+                        let mut before_last = between.as_mut().filter(|_| tau < f32::INFINITY);
+                        if let Some(fine) = &mut before_last {
+                            if waits(fine) || self.is_ruled_out(fine, view, ordinal, high, tau)? {
                                 continue;
                             }
                         }
+                        if waits(&last) {
+                            continue;
+                        }
                         scanned.whole += u64::from(view.whole.is_some());
+                        if before_last.is_some() {
+                            last.fetch(ordinal);
+                            left.push(ordinal);
+                            continue;
+                        }
                         if let Some(bounds) = self.bounds(&mut last, view, ordinal, high, tau)? {
                             tau = offer(bounds, ordinal);
                         }
                     }
                 }
                 if left.len() >= TOGETHER {
-                    tau = self.compare_left(&mut last, view, &mut left, tau, &mut offer)?;
+                    tau = self.offer_each(&mut last, view, by_whole_codes(&mut left), tau, &mut offer)?;
                 }
                 if masks.is_some() {
                     scanned.coarse += (survivors.len() * LANES) as u64;
@@ -270,7 +269,7 @@ impl LeafScan {
                 block += survivors.len();
             }
         }
-        self.compare_left(&mut last, view, &mut left, tau, &mut offer)?;
+        self.offer_each(&mut last, view, by_whole_codes(&mut left), tau, &mut offer)?;
         Ok(scanned)
     }
 
@@ -281,45 +280,42 @@ impl LeafScan {
         stream: &mut Stream<'_, S>,
         view: &View,
         waiting: &Waiting,
-        mut tau: f32,
+        tau: f32,
         mut offer: impl FnMut(Bounds, u32) -> f32,
     ) -> Result<u64> {
-        let (_, mut between, mut last) = stream.planes().stages();
+        let (_, between, mut last) = stream.planes().stages();
         let vectors = waiting.vectors(view.high_bytes);
-        let mut left: Vec<(u32, &[u8])> = Vec::new();
-        match &mut between {
-            None => left.extend(vectors),
-            Some(between) => {
-                vectors.clone().for_each(|(ordinal, _)| between.fetch(ordinal));
-                for (ordinal, high) in vectors {
-                    if !self.is_ruled_out(between, view, ordinal, high, tau)? {
-                        last.send_for(ordinal);
-                        left.push((ordinal, high));
-                    }
-                }
+        let Some(mut between) = between else {
+            vectors.clone().for_each(|(ordinal, _)| last.fetch(ordinal));
+            let whole = view.whole.as_ref().map_or(0, |_| vectors.clone().count() as u64);
+            self.offer_each(&mut last, view, vectors, tau, &mut offer)?;
+            return Ok(whole);
+        };
+        vectors.clone().for_each(|(ordinal, _)| between.fetch(ordinal));
+        let mut left = Vec::new();
+        for (ordinal, high) in vectors {
+            if !self.is_ruled_out(&mut between, view, ordinal, high, tau)? {
+                last.send_for(ordinal);
+                left.push(ordinal);
             }
         }
-        left.iter().for_each(|&(ordinal, _)| last.fetch(ordinal));
-        let whole = if view.whole.is_some() { left.len() as u64 } else { 0 };
-        for (ordinal, high) in left {
-            if let Some(bounds) = self.bounds(&mut last, view, ordinal, high, tau)? {
-                tau = offer(bounds, ordinal);
-            }
-        }
+        left.iter().for_each(|&ordinal| last.fetch(ordinal));
+        let whole = left.len() as u64;
+        self.offer_each(&mut last, view, by_whole_codes(&mut left), tau, &mut offer)?;
         Ok(whole)
     }
 
-    /// Compares vectors by whole codes, and forgets them. Returns tau.
-    fn compare_left<S: PageRead>(
+    /// Offers vectors with these coarse codes, by the last of their codes. Returns tau.
+    fn offer_each<'v, S: PageRead>(
         &self,
-        whole: &mut Records<'_, '_, S>,
+        last: &mut Records<'_, '_, S>,
         view: &View,
-        left: &mut Vec<u32>,
+        vectors: impl Iterator<Item = (u32, &'v [u8])>,
         mut tau: f32,
         offer: &mut impl FnMut(Bounds, u32) -> f32,
     ) -> Result<f32> {
-        for ordinal in left.drain(..) {
-            if let Some(bounds) = self.bounds(whole, view, ordinal, &[], tau)? {
+        for (ordinal, high) in vectors {
+            if let Some(bounds) = self.bounds(last, view, ordinal, high, tau)? {
                 tau = offer(bounds, ordinal);
             }
         }
@@ -410,6 +406,11 @@ pub(super) struct Scanned {
     pub fine: u64,
     /// Those of them that were compared by whole codes.
     pub whole: u64,
+}
+
+/// Takes vectors that are compared by whole codes, for which coarse ones are not needed.
+fn by_whole_codes(left: &mut Vec<u32>) -> impl Iterator<Item = (u32, &'static [u8])> + '_ {
+    left.drain(..).map(|ordinal| (ordinal, &[][..]))
 }
 
 /// So many whole codes are fetched before the first is compared. More of them, and tau would be late.
