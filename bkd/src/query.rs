@@ -158,6 +158,8 @@ impl ExactKeys<'_> {
 pub(crate) struct Scale {
     /// Keys are raw bounds times this.
     factor: f64,
+    /// One over that.
+    inverse: f64,
     /// What is taken away besides.
     allowance: f64,
     /// By how much squares of what the operator returns may differ from squares of distances.
@@ -168,24 +170,14 @@ pub(crate) struct Scale {
 impl Scale {
     pub(crate) fn new(query: &Query, max_norm: f32) -> Self {
         let rounding = (query.dims as f64 + 16.0) * UNIT;
-        match query.metric {
-            Metric::L2 | Metric::L1 => {
-                Scale { factor: 1.0 - rounding, allowance: UNDERFLOW, square: 0.0, distance: true }
-            }
+        let (factor, allowance, square) = match query.metric {
+            Metric::L2 | Metric::L1 => (1.0 - rounding, UNDERFLOW, 0.0),
             // `operator_bound` has the operator's part.
-            Metric::Cosine => Scale {
-                factor: 1.0 - 16.0 * UNIT,
-                allowance: UNDERFLOW,
-                square: 8.0 * rounding,
-                distance: true,
-            },
-            Metric::InnerProduct => Scale {
-                factor: 1.0,
-                allowance: rounding * f64::from(query.norm) * f64::from(max_norm),
-                square: 0.0,
-                distance: false,
-            },
-        }
+            Metric::Cosine => (1.0 - 16.0 * UNIT, UNDERFLOW, 8.0 * rounding),
+            Metric::InnerProduct => (1.0, rounding * f64::from(query.norm) * f64::from(max_norm), 0.0),
+        };
+        let distance = query.metric != Metric::InnerProduct;
+        Scale { factor, inverse: 1.0 / factor, allowance, square, distance }
     }
 
     /// The key of a row whose exact value is at least `raw`.
@@ -210,7 +202,7 @@ impl Scale {
     /// A raw bound above which every row's key is above `key`, with room for rounding in the comparison.
     #[inline]
     pub(crate) fn raw(&self, key: f32) -> f32 {
-        let raw = (f64::from(key) + self.allowance) / self.factor;
+        let raw = (f64::from(key) + self.allowance) * self.inverse;
         round_up(raw + raw.abs() * 8.0 * UNIT)
     }
 }

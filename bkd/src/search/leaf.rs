@@ -332,8 +332,9 @@ impl LeafScan {
         tau: f32,
     ) -> Result<bool> {
         let (low, residual) = fine.record(ordinal)?;
-        let [lower, _] = view.fine.raw(self.kernels, &self.sketch_grid, high, low, residual);
-        Ok(lower > view.reach(tau))
+        let reach = view.reach(tau);
+        let bounds = view.fine.raw(self.kernels, &self.sketch_grid, high, low, residual, reach);
+        Ok(bounds.is_none_or(|[lower, _]| lower > reach))
     }
 
     /// Where a vector with these coarse codes is, by the last of its codes, unless that is beyond tau.
@@ -350,9 +351,11 @@ impl LeafScan {
             Some(whole) => (whole, &[][..]),
             None => (&view.fine, high),
         };
-        let [lower, upper] = scale.raw(self.kernels, &self.grid, high, codes, residual);
-        let key = view.scale.key(lower);
-        Ok((key <= tau).then(|| Bounds { key, upper: view.scale.upper(upper) }))
+        let bounds = scale.raw(self.kernels, &self.grid, high, codes, residual, view.scale.raw(tau));
+        Ok(bounds.and_then(|[lower, upper]| {
+            let key = view.scale.key(lower);
+            (key <= tau).then(|| Bounds { key, upper: view.scale.upper(upper) })
+        }))
     }
 
     /// The coarse scan of a block that lies on several pages.

@@ -43,6 +43,8 @@ const UNEVEN: f64 = 1.155;
 
 /// The root of half the smallest single-precision number: the square of anything smaller may be rounded to zero.
 const LOST_SQUARE: f64 = 2.7e-23;
+/// For rounding in double precision.
+const ROOM: f64 = 1.0 + 1e-12;
 
 /// What a leaf's grid says about the query.
 pub(super) struct View {
@@ -358,6 +360,7 @@ impl CodeScale {
     }
 
     /// The raw bounds of a vector, from below and from above, by its coarse and fine codes; or by whole codes, if there are no `high` ones.
+    /// `None` if it is easy to see that the one from below is above `reach`, which is not negative if these are distances.
     pub(super) fn raw(
         &self,
         kernels: &Kernels,
@@ -365,7 +368,8 @@ impl CodeScale {
         high: &[u8],
         low: &[u8],
         residual: u16,
-    ) -> [f32; 2] {
+        reach: f32,
+    ) -> Option<[f32; 2]> {
         let residual = f64::from(self.residual_base + self.residual_step * f32::from(residual));
         let residual = residual * self.residual_factor + self.pad;
         let floats = kernels.floats();
@@ -375,6 +379,11 @@ impl CodeScale {
                     [] => floats.whole_l2(&grid.offset, &grid.step, low),
                     _ => floats.fine_l2(&grid.offset, &grid.step, high, low),
                 };
+                // Mostly it is, and to compare squares takes no root.
+                let within = (f64::from(reach) * (1.0 + 4.0 * UNIT) + residual) * ROOM;
+                if f64::from(sum) * self.factor * self.factor > within * within {
+                    return None;
+                }
                 f64::from(sum).sqrt() * self.factor
             }
             Metric::InnerProduct => {
@@ -388,6 +397,6 @@ impl CodeScale {
         };
         // Room for rounding to single precision, which later comes on top.
         let [lower, upper] = [decoded - residual, decoded / (self.factor * self.factor) + residual];
-        [(lower - lower.abs() * 2.0 * UNIT) as f32, (upper + upper.abs() * 2.0 * UNIT) as f32]
+        Some([(lower - lower.abs() * 2.0 * UNIT) as f32, (upper + upper.abs() * 2.0 * UNIT) as f32])
     }
 }

@@ -35,7 +35,9 @@ fn check_leaf(example: &Example, query: &Query, leaf: usize) {
         let high = &scan.high[..view.high_bytes];
         if let Some(between) = &mut between {
             let (low, residual) = between.record(ordinal).unwrap();
-            let [lower, _] = view.fine.raw(scan.kernels, &scan.sketch_grid, high, low, residual);
+            let bounds =
+                view.fine.raw(scan.kernels, &scan.sketch_grid, high, low, residual, f32::INFINITY);
+            let [lower, _] = bounds.unwrap();
             assert!(
                 f64::from(lower) <= exact,
                 "the sketch of vector {ordinal} is at {lower}, it is at {exact}"
@@ -43,7 +45,11 @@ fn check_leaf(example: &Example, query: &Query, leaf: usize) {
         }
         let (codes, residual) = last.record(ordinal).unwrap();
         let (scale, high) = view.whole.as_ref().map_or((&view.fine, high), |whole| (whole, &[]));
-        let [lower, upper] = scale.raw(scan.kernels, &scan.grid, high, codes, residual);
+        let bounds = |reach| scale.raw(scan.kernels, &scan.grid, high, codes, residual, reach);
+        let [lower, upper] = bounds(f32::INFINITY).unwrap();
+        // Distances reach at least to zero.
+        let reach = if query.metric() == Metric::InnerProduct { lower } else { lower.max(0.0) };
+        assert_eq!(bounds(reach), Some([lower, upper]), "vector {ordinal} is within its own bound");
         let least = exact - 2.0 * example.tolerance(query, example.at(ordinal));
         assert!(
             f64::from(lower) <= exact && f64::from(upper) >= least,
