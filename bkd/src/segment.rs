@@ -54,11 +54,11 @@ impl Form {
         }
     }
 
-    /// Chunks of a leaf.
-    fn leaf_chunks(&self, vectors: usize) -> u64 {
+    /// The chunk behind a leaf.
+    fn leaf_end(&self, leaf: u64, vectors: usize) -> u64 {
         match self {
-            Form::Coded(layouts) => layouts.leaf.leaf_chunks(vectors) as u64,
-            Form::Packed(_) => CHUNKS_PER_PAGE as u64,
+            Form::Coded(layouts) => layouts.leaf.leaf_end(leaf, vectors),
+            Form::Packed(_) => leaf + CHUNKS_PER_PAGE as u64,
         }
     }
 
@@ -86,7 +86,7 @@ impl Segment {
         let (mut chunk, mut vector) = (0u64, 0u32);
         starts.push((chunk, vector));
         for &vectors in &directory.leaves.vectors {
-            chunk += form.leaf_chunks(vectors as usize);
+            chunk = form.leaf_end(chunk, vectors as usize);
             vector = vector
                 .checked_add(vectors)
                 .ok_or_else(|| Error::corrupt("segment directory counts too many vectors"))?;
@@ -302,15 +302,15 @@ impl Segment {
 
     /// First chunk of a block of a leaf.
     pub(crate) fn block_chunk(&self, leaf: usize, block: usize) -> u64 {
-        let layout = self.layout();
-        self.leaf_chunk(leaf) + (layout.prefix_chunks() + block * layout.block_chunks()) as u64
+        self.layout().block_chunk(self.leaf_chunk(leaf), block)
     }
 
     /// Chunks of the blocks of a leaf in which a run of its vectors lies, by ordinal in the segment.
     pub(crate) fn chunks_of(&self, leaf: usize, vectors: &Range<u32>) -> Range<u64> {
         let within = |ordinal: u32| (ordinal - self.starts[leaf].1) as usize;
-        let blocks = within(vectors.start) / LANES..within(vectors.end).div_ceil(LANES);
-        self.block_chunk(leaf, blocks.start)..self.block_chunk(leaf, blocks.end)
+        let [first, last] = [vectors.start, vectors.end - 1].map(|ordinal| within(ordinal) / LANES);
+        let end = self.block_chunk(leaf, last) + self.layout().block_chunks() as u64;
+        self.block_chunk(leaf, first)..end
     }
 
     /// Vectors of a leaf, by ordinal in the segment.

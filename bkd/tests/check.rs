@@ -126,29 +126,41 @@ fn rows_that_are_not_what_was_indexed_are_named() {
     }
 }
 
+/// The chunk behind so many leaves of [`LEAF_SIZE`] vectors.
+fn leaves_end(dims: usize, leaves: usize) -> u64 {
+    let layout = LeafLayout::new(dims);
+    (0..leaves).fold(0, |end, _| layout.leaf_end(end, LEAF_SIZE))
+}
+
 /// Where things lie in a segment whose leaves have [`LEAF_SIZE`] vectors: page and byte.
 struct Place<'a>(&'a Segment);
 
 impl Place<'_> {
-    fn in_stream(&self, leaf: usize, chunk: usize, byte: usize) -> (u32, usize) {
-        let at = (leaf * LeafLayout::new(self.0.dims()).leaf_chunks(LEAF_SIZE) + chunk) * CHUNK + byte;
+    fn in_stream(&self, chunk: u64, byte: usize) -> (u32, usize) {
+        let at = chunk as usize * CHUNK + byte;
         ((at / PAYLOAD) as u32, at % PAYLOAD)
     }
 
+    fn leaf(&self, leaf: usize) -> u64 {
+        leaves_end(self.0.dims(), leaf)
+    }
+
     fn header(&self, leaf: usize, byte: usize) -> (u32, usize) {
-        self.in_stream(leaf, 0, byte)
+        self.in_stream(self.leaf(leaf), byte)
     }
 
     /// The lower end of a dimension, or its step.
     fn grid(&self, leaf: usize, dim: usize, is_step: bool) -> (u32, usize) {
-        self.in_stream(leaf, 1 + dim / GROUP, (usize::from(is_step) * GROUP + dim % GROUP) * 4)
+        self.in_stream(
+            self.leaf(leaf) + 1 + (dim / GROUP) as u64,
+            (usize::from(is_step) * GROUP + dim % GROUP) * 4,
+        )
     }
 
     /// A byte of a chunk of the block of a vector; chunk 0 has its norm and residual.
     fn block(&self, leaf: usize, vector: usize, chunk: usize, byte: usize) -> (u32, usize) {
-        let layout = LeafLayout::new(self.0.dims());
-        let block = layout.prefix_chunks() + vector / LANES * layout.block_chunks();
-        self.in_stream(leaf, block + chunk, byte)
+        let block = LeafLayout::new(self.0.dims()).block_chunk(self.leaf(leaf), vector / LANES);
+        self.in_stream(block + chunk as u64, byte)
     }
 
     fn norm(&self, leaf: usize, vector: usize) -> (u32, usize) {
@@ -400,8 +412,7 @@ fn a_segment_of_pages_that_do_not_exist_is_given_up() {
     for ends in [low, high] {
         *ends = vec![0.0; 5 * leaves * 1000];
     }
-    let layout = LeafLayout::new(5);
-    let chunks = layout.leaf_chunks(LEAF_SIZE) * leaves * 1000;
+    let chunks = leaves_end(5, leaves * 1000) as usize;
     let vectors = LEAF_SIZE * leaves * 1000;
     let pages = chunks.div_ceil(PAYLOAD / CHUNK)
         + RecordLayout::fine(5).pages(vectors)

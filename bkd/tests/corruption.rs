@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
 use bkd::layout::attributes::NULL_KEY;
+use bkd::layout::leaf::LeafLayout;
 use bkd::layout::meta::{Chain, Meta, Retired, SegmentEntry};
 use bkd::layout::{PageHeader, PageKind, Payload, PAGE_SIZE, PAYLOAD};
 use bkd::{
@@ -281,8 +282,7 @@ fn claims_without_pages() {
             extents: Vec::new(),
         };
         // As many blocks as the layout asks for; no other number is accepted.
-        let chunks = 2 * (1 + dims.div_ceil(8)) as u64 - (1 + dims.div_ceil(8)) as u64
-            + u64::from(vectors).div_ceil(16) * (1 + dims.div_ceil(8)) as u64;
+        let chunks = LeafLayout::new(dims).leaf_end(0, vectors as usize);
         let record = dims.next_multiple_of(8) / 2 + 2;
         let blocks = chunks.div_ceil((PAYLOAD / 64) as u64)
             + u64::from(vectors).div_ceil((PAYLOAD / record) as u64)

@@ -179,7 +179,7 @@ fn damage_is_named() {
         let directions = segment.directory().sketch.unwrap() as usize;
         let layout = LeafLayout::of_sketches(directions + 1, dims);
         // In the first block of the first leaf: a norm, a residual, codes; and the two grids.
-        let block = layout.prefix_chunks() * CHUNK;
+        let block = layout.block_chunk(0, 0) as usize * CHUNK;
         let mut places = vec![
             (block + 2, 1, "another norm"),
             (block + 2 * LANES + 3, 0x80, "residuals"),

@@ -31,7 +31,8 @@ use split::{split, LEAF_SAMPLE};
 
 use crate::kernels::{Kernels, AXES};
 use crate::layout::attributes::MAX_COLUMNS;
-use crate::layout::PageKind;
+use crate::layout::leaf::LeafLayout;
+use crate::layout::{PageKind, CHUNK};
 use crate::metric::norm;
 use crate::query::round_up;
 use crate::search::invisible;
@@ -173,7 +174,7 @@ pub fn build(
         [layouts.fine, layouts.whole].map(|layout| layout.map_or(0, |layout| layout.record));
     let mut fine: Vec<u8> = zeros(count * fine_record)?;
     let mut whole: Vec<u8> = zeros(count * whole_record)?;
-    let mut writer = Writer::new(coordinates.axes, leaf_sizes.len());
+    let mut writer = Writer::new(layouts.leaf, coordinates.axes, leaf_sizes.len());
     let records = slices_mut(&mut fine, &leaf_sizes, fine_record)
         .zip(slices_mut(&mut whole, &leaf_sizes, whole_record))
         .map(|(fine, whole)| LeafRecords { fine, whole });
@@ -320,14 +321,16 @@ impl<'a> Coordinates<'a> {
 
 /// Puts the coarse stream of encoded leaves on pages and collects their boxes.
 struct Writer {
+    layout: LeafLayout,
     coarse: StreamPages,
     boxes: Vec<BoundingBox>,
     axes: usize,
 }
 
 impl Writer {
-    fn new(axes: usize, leaves: usize) -> Self {
-        Writer { coarse: StreamPages::new(PageKind::Leaf), boxes: Vec::with_capacity(leaves), axes }
+    fn new(layout: LeafLayout, axes: usize, leaves: usize) -> Self {
+        let boxes = Vec::with_capacity(leaves);
+        Writer { layout, coarse: StreamPages::new(PageKind::Leaf), boxes, axes }
     }
 
     fn write(
@@ -338,7 +341,14 @@ impl Writer {
     ) -> Result<()> {
         for leaf in leaves {
             progress.check()?;
-            self.coarse.append(&leaf.stream, sink)?;
+            if self.layout.unbroken().is_some() {
+                let (prefix, blocks) = leaf.stream.split_at(self.layout.prefix_chunks() * CHUNK);
+                self.coarse.append(prefix, sink)?;
+                let mut blocks = blocks.chunks_exact(self.layout.block_chunks() * CHUNK);
+                blocks.try_for_each(|block| self.coarse.append_unbroken(block, sink))?;
+            } else {
+                self.coarse.append(&leaf.stream, sink)?;
+            }
             self.boxes.push(leaf.bounds);
         }
         Ok(())

@@ -30,6 +30,15 @@ impl StreamPages {
         Ok(())
     }
 
+    /// The same of bytes none of which are to lie on another page than the others, and that fit on one.
+    pub(super) fn append_unbroken(&mut self, bytes: &[u8], sink: &mut (dyn PageSink + Send)) -> Result<()> {
+        if self.used + bytes.len() > PAYLOAD {
+            let left = PAYLOAD - self.used;
+            self.append(&[0; PAYLOAD][..left], sink)?;
+        }
+        self.append(bytes, sink)
+    }
+
     pub(super) fn finish(self, sink: &mut (dyn PageSink + Send)) -> Result<()> {
         if self.used > 0 {
             sink.append(self.kind, &self.page, self.used)?;

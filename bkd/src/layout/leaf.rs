@@ -8,9 +8,10 @@
 //!   on the leaf's scales) and one chunk of codes for every eight dimensions: four bytes a vector, whose low nibbles are
 //!   dimensions 0 to 3 and whose high nibbles dimensions 4 to 7.
 //!
-//! So a scan reads one uninterrupted stream, and sixteen vectors advance together without a horizontal sum.
+//! So a scan reads one uninterrupted stream, and sixteen vectors advance together without a horizontal sum. Blocks do not cross pages if that
+//! leaves only a little of them empty: then the scan need not put any together.
 
-use super::CHUNK;
+use super::{CHUNK, CHUNKS_PER_PAGE};
 use crate::{Error, Result};
 
 /// Vectors in a block.
@@ -54,11 +55,44 @@ impl LeafLayout {
         1 + self.groups + self.beside
     }
 
-    /// Chunks of a leaf of so many vectors.
+    /// Blocks on a page, if none is to cross pages.
+    #[inline]
+    pub fn unbroken(&self) -> Option<usize> {
+        let blocks = CHUNKS_PER_PAGE / self.block_chunks();
+        (CHUNKS_PER_PAGE - blocks * self.block_chunks() <= MOST_EMPTY).then_some(blocks)
+    }
+
+    /// The first chunk of a block of a leaf that begins at a chunk of the stream.
+    #[inline]
+    pub fn block_chunk(&self, leaf: u64, block: usize) -> u64 {
+        let (first, chunks) = (leaf + self.prefix_chunks() as u64, self.block_chunks());
+        let Some(on_page) = self.unbroken() else { return first + (block * chunks) as u64 };
+        let page = CHUNKS_PER_PAGE as u64;
+        let on_first = (page - first % page) as usize / chunks;
+        match block.checked_sub(on_first) {
+            None => first + (block * chunks) as u64,
+            Some(others) => {
+                (first / page + 1 + (others / on_page) as u64) * page + (others % on_page * chunks) as u64
+            }
+        }
+    }
+
+    /// The chunk behind a leaf of so many vectors.
+    pub fn leaf_end(&self, leaf: u64, vectors: usize) -> u64 {
+        match vectors.div_ceil(LANES).checked_sub(1) {
+            None => leaf + self.prefix_chunks() as u64,
+            Some(last) => self.block_chunk(leaf, last) + self.block_chunks() as u64,
+        }
+    }
+
+    /// Chunks of a leaf of so many vectors, but for those that are left empty.
     pub fn leaf_chunks(&self, vectors: usize) -> usize {
         self.prefix_chunks() + vectors.div_ceil(LANES) * self.block_chunks()
     }
 }
+
+/// The most chunks of a page that are left empty.
+const MOST_EMPTY: usize = 3;
 
 /// The scales of a leaf's norms and residuals.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
@@ -146,6 +180,30 @@ impl LeafHeader {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blocks_follow_one_another_and_cross_pages_only_where_that_saves_much() {
+        let page = CHUNKS_PER_PAGE as u64;
+        for (dims, is_unbroken) in
+            [(5, true), (50, false), (64, true), (100, true), (128, false), (2000, false)]
+        {
+            let layout = LeafLayout::new(dims);
+            assert_eq!(layout.unbroken().is_some(), is_unbroken, "{dims} dimensions");
+            let chunks = layout.block_chunks() as u64;
+            for leaf in 0..2 * page {
+                let mut end = leaf + layout.prefix_chunks() as u64;
+                for block in 0..40 {
+                    let at = layout.block_chunk(leaf, block);
+                    assert!(at == end || is_unbroken && at == end.next_multiple_of(page));
+                    assert!(at < end + chunks);
+                    assert!(!is_unbroken || at / page == (at + chunks - 1) / page);
+                    end = at + chunks;
+                    assert_eq!(layout.leaf_end(leaf, (block + 1) * LANES), end);
+                    assert_eq!(layout.leaf_end(leaf, block * LANES + 1), end);
+                }
+            }
+        }
+    }
 
     #[test]
     fn header_round_trips_and_refuses_nonsense() {

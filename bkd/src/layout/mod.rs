@@ -36,7 +36,7 @@ pub const CHUNK: usize = 64;
 /// Chunks in a page.
 pub const CHUNKS_PER_PAGE: usize = PAYLOAD / CHUNK;
 /// Version of everything in this module.
-pub const FORMAT_VERSION: u16 = 7;
+pub const FORMAT_VERSION: u16 = 8;
 /// "No block": Postgres' `InvalidBlockNumber`.
 pub const NO_BLOCK: u32 = u32::MAX;
 
@@ -378,9 +378,17 @@ mod tests {
     fn other_versions_are_told_from_damage() {
         let mut page = [0u8; PAGE_SIZE];
         PageHeader::new(PageKind::Meta, 1, 0).write(&mut page);
-        for (version, checksum) in
-            [(1, false), (2, true), (3, true), (4, true), (5, true), (6, true), (8, true), (700, true)]
-        {
+        for (version, checksum) in [
+            (1, false),
+            (2, true),
+            (3, true),
+            (4, true),
+            (5, true),
+            (6, true),
+            (7, true),
+            (9, true),
+            (700, true),
+        ] {
             page[HEADER_OFFSET + 4..][..2].copy_from_slice(&u16::to_le_bytes(version));
             if checksum {
                 set_checksum(&mut page);
@@ -391,7 +399,7 @@ mod tests {
         assert!(matches!(PageHeader::read(&page), Err(Error::Corrupt(_))));
         PageHeader::new(PageKind::Meta, 1, 0).write(&mut page);
         set_checksum(&mut page);
-        for version in [0, 1, 2, 9] {
+        for version in [0, 1, 2, 10] {
             page[HEADER_OFFSET + 4] = version;
             assert!(matches!(PageHeader::read(&page), Err(Error::Corrupt(_))), "{version}");
         }

@@ -197,8 +197,10 @@ impl LeafScan {
                 view.set_tau(tau);
                 let at = segment.block_chunk(leaf, block);
                 let count = at_once.min(stretch);
-                let then =
-                    if block + count < blocks { Some(at + (count * block_chunks) as u64) } else { after };
+                let then = match block + count {
+                    next if next < blocks => Some(segment.block_chunk(leaf, next)),
+                    _ => after,
+                };
                 let (chunks, ahead) = coarse.run_then(at, count * block_chunks, then)?;
                 at_once = at_once.saturating_mul(2);
                 let whole = chunks.len() / (CHUNK * block_chunks);

@@ -35,8 +35,7 @@ fn check_leaf(example: &Example, query: &Query, leaf: usize) {
         let high = &scan.high[..view.high_bytes];
         if let Some(between) = &mut between {
             let (low, residual) = between.record(ordinal).unwrap();
-            let bounds =
-                view.fine.raw(scan.kernels, &scan.sketch_grid, high, low, residual, f32::INFINITY);
+            let bounds = view.fine.raw(scan.kernels, &scan.sketch_grid, high, low, residual, f32::INFINITY);
             let [lower, _] = bounds.unwrap();
             assert!(
                 f64::from(lower) <= exact,
