@@ -7,6 +7,7 @@ use super::{zeros, Input, Progress};
 use crate::axes::{orthonormalise, rounded};
 use crate::kernels::{columns, Floats, Kernels, PRODUCTS, TILE};
 use crate::layout::leaf::{padded, GROUP};
+use crate::layout::CHUNKS_PER_PAGE;
 use crate::sketch::{self, MOST};
 use crate::{Axes, Metric, Result};
 
@@ -76,11 +77,10 @@ pub(super) fn choose(input: &Input<'_>, axes: &mut Axes, progress: &Progress) ->
     let mut found = sample.variances(&all);
     let enough = loop {
         progress.check()?;
-        if let Some(enough) = enough(&found, wanted, least) {
-            break enough.min(most);
-        }
-        if found.len() >= most {
-            break most;
+        match enough(&found, wanted, least).map(|enough| filling(enough, most)) {
+            Some(enough) if enough <= found.len() => break enough,
+            _ if found.len() >= most => break most,
+            _ => {}
         }
         // They nearly descend, so none of the others carries more than the last of these.
         let last = found.iter().rev().take(GROUP).fold(0.0, |last: f64, &x| last.max(x));
@@ -111,6 +111,17 @@ fn enough(variances: &[f64], wanted: f64, least: usize) -> Option<usize> {
     let count = variances.iter().position(|variance| (sum += variance, sum >= wanted).1)? + 1;
     let enough = sketch::dims(count.max(least)).next_multiple_of(GROUP) - 1;
     (enough <= variances.len()).then_some(enough)
+}
+
+/// So many directions, or as many more, but no more than `most`, as blocks of their codes have room for on a page: these cost hardly anything.
+fn filling(directions: usize, most: usize) -> usize {
+    let blocks = CHUNKS_PER_PAGE / (1 + sketch::dims(directions) / GROUP);
+    let filling = (CHUNKS_PER_PAGE / blocks - 1) * GROUP - 1;
+    if filling <= most {
+        filling
+    } else {
+        directions.min(most)
+    }
 }
 
 /// Evenly spaced vectors, from the center.
@@ -201,5 +212,30 @@ impl Sample {
         let scale = (1.0 / self.variance) as f32;
         let direction = |at: usize| products[..dims].iter().map(move |products| products[at] * scale);
         (0..directions.len() / dims).flat_map(direction).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::leaf::LeafLayout;
+
+    #[test]
+    fn directions_fill_pages_as_far_as_they_may() {
+        for (dims, asked, filled) in [
+            (128, 47, 47),
+            (128, 63, 63),
+            (384, 175, 191),
+            (384, 191, 191),
+            (1536, 295, 327),
+            (1536, 335, 335),
+        ] {
+            let most = most(dims);
+            assert_eq!(filling(asked, most), filled, "{asked} directions of {dims} dimensions");
+            let blocks = |directions| {
+                CHUNKS_PER_PAGE / LeafLayout::of_sketches(sketch::dims(directions), dims).block_chunks()
+            };
+            assert_eq!(blocks(asked), blocks(filled));
+        }
     }
 }
