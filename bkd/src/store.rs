@@ -23,6 +23,21 @@ pub trait PageRead {
     /// [`Error::Corrupt`] if the page is not what it should be.
     fn page(&self, kind: PageKind, sequence: u32) -> Result<Self::Page<'_>>;
 
+    /// The same, letting go of another page first.
+    ///
+    /// # Errors
+    /// As [`PageRead::page`].
+    #[inline]
+    fn page_after<'a>(
+        &'a self,
+        before: Option<Self::Page<'a>>,
+        kind: PageKind,
+        sequence: u32,
+    ) -> Result<Self::Page<'a>> {
+        drop(before);
+        self.page(kind, sequence)
+    }
+
     /// How many reads it pays to have under way at once: none, unless pages come from a disk.
     fn concurrency(&self) -> usize {
         0
@@ -78,6 +93,15 @@ impl<S: PageRead> PageRead for &S {
 
     fn page(&self, kind: PageKind, sequence: u32) -> Result<Self::Page<'_>> {
         (**self).page(kind, sequence)
+    }
+
+    fn page_after<'a>(
+        &'a self,
+        before: Option<Self::Page<'a>>,
+        kind: PageKind,
+        sequence: u32,
+    ) -> Result<Self::Page<'a>> {
+        (**self).page_after(before, kind, sequence)
     }
 
     fn concurrency(&self) -> usize {

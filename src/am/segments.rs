@@ -53,6 +53,7 @@ impl Opened {
             trusted: damage_is_found(),
             marks: None,
             mapped: Cell::default(),
+            unchanging: false,
         }
     }
 
@@ -75,22 +76,25 @@ pub struct SegmentPages {
     marks: Option<Marks>,
     /// The last buffers whose memory was asked for.
     mapped: Cell<(pg_sys::Buffer, pg_sys::Buffer)>,
+    /// Whether nobody changes pages of codes as long as this lives.
+    unchanging: bool,
 }
 
 /// So many pages are mapped at once.
 const MAPPED: u32 = 128;
 
 impl SegmentPages {
-    /// For a scan: pages that are sound are marked, and those that are marked taken for sound.
-    fn marking(self) -> Self {
-        SegmentPages { marks: Marks::of(self.index).filter(|_| !self.trusted), ..self }
+    /// For a scan: pages that are sound are marked, and those that are marked taken for sound. Pages of codes are written once, and recycled when
+    /// no snapshot is left that could see them ([`super::meta`]); but on a standby they may be recycled under a scan.
+    fn for_scan(self) -> Self {
+        let marks = Marks::of(self.index).filter(|_| !self.trusted);
+        SegmentPages { marks, unchanging: !self.index.is_local() && !in_recovery(), ..self }
     }
 
     /// The marks of a page's kind.
     #[inline]
     fn marks(&self, kind: PageKind) -> Option<Marks> {
-        // These never change.
-        self.marks.filter(|_| matches!(kind, PageKind::Leaf | PageKind::Fine | PageKind::Whole))
+        self.marks.filter(|_| is_written_once(kind))
     }
 
     /// Has the system read what follows on the route from a page on, if it comes from a disk.
@@ -175,6 +179,19 @@ impl SegmentPages {
         }
     }
 
+    /// A page of codes where it was read before, without a lock; `before` is let go of.
+    #[inline]
+    fn where_it_was(&self, kind: PageKind, sequence: u32, before: Option<SharedPage>) -> Option<SharedPage> {
+        let place = self.place(sequence, self.opened.recent[sequence as usize].get());
+        if !self.unchanging || !is_written_once(kind) || place <= 0 {
+            return None;
+        }
+        let block = self.opened.segment.block(sequence);
+        // SAFETY: nobody changes it, as `for_scan` knows.
+        let page = unsafe { SharedPage::where_it_was(self.index, block, place, before) }?;
+        PageHeader::matches(&page, kind, self.opened.segment.id(), sequence).then_some(page)
+    }
+
     #[inline]
     fn read(&self, kind: PageKind, sequence: u32) -> Result<SharedPage> {
         let segment = &self.opened.segment;
@@ -221,12 +238,19 @@ impl PageRead for SegmentPages {
 
     #[inline]
     fn page(&self, kind: PageKind, sequence: u32) -> Result<SegmentPage> {
-        self.read(kind, sequence).map(SegmentPage)
+        self.page_after(None, kind, sequence)
     }
 
-    /// On a standby, pages may be recycled under a scan.
+    #[inline]
+    fn page_after(&self, before: Option<SegmentPage>, kind: PageKind, sequence: u32) -> Result<SegmentPage> {
+        match self.where_it_was(kind, sequence, before.map(|page| page.0)) {
+            Some(page) => Ok(SegmentPage(page)),
+            None => self.read(kind, sequence).map(SegmentPage),
+        }
+    }
+
     fn lendable(&self) -> usize {
-        if self.index.is_local() || in_recovery() {
+        if !self.unchanging {
             return 0;
         }
         fair_share_of_buffers().min(MOST_LENT)
@@ -251,8 +275,7 @@ impl PageRead for SegmentPages {
         for (at, &sequence) in pages.iter().enumerate() {
             let is_known = |page| PageHeader::matches(page, kind, self.opened.segment.id(), sequence);
             if !pinned.get(at).is_some_and(is_known) {
-                // SAFETY: pages of codes are written once, and recycled when no snapshot is left that could see them
-                // (`super::meta`), but for a standby, which lends none.
+                // SAFETY: as in `where_it_was`.
                 unsafe { pinned.put(at, self.read(kind, sequence)?) };
             }
             each(payload(pinned.get(at).expect("just read")));
@@ -296,6 +319,11 @@ impl PageRead for SegmentPages {
     }
 }
 
+/// Whether pages of this kind never change.
+fn is_written_once(kind: PageKind) -> bool {
+    matches!(kind, PageKind::Leaf | PageKind::Fine | PageKind::Whole)
+}
+
 /// A segment's page in shared buffers.
 pub struct SegmentPage(SharedPage);
 
@@ -323,7 +351,7 @@ pub fn open_all(index: Index, meta: &Meta) -> Vec<Opened> {
 pub fn readable(index: Index, meta: &Meta) -> Vec<(Arc<Segment>, SegmentPages)> {
     open_all(index, meta)
         .into_iter()
-        .map(|opened| (opened.segment.clone(), opened.pages(index).marking()))
+        .map(|opened| (opened.segment.clone(), opened.pages(index).for_scan()))
         .collect()
 }
 

@@ -75,13 +75,15 @@ impl Strategy {
     }
 }
 
-/// A pinned and locked buffer.
-struct Locked {
+/// A pinned buffer.
+struct Held {
     buffer: pg_sys::Buffer,
     page: NonNull<Page>,
+    /// Not if nobody changes the page anyway.
+    is_locked: bool,
 }
 
-impl Locked {
+impl Held {
     #[inline]
     fn read(index: Index, block: u32, strategy: Strategy, mode: u32) -> Self {
         // Postgres would take this number for a request to extend the relation.
@@ -103,7 +105,7 @@ impl Locked {
             })
         };
         // SAFETY: the buffer was just pinned and locked.
-        unsafe { Self::from_raw(buffer) }
+        unsafe { Self::from_raw(buffer, true) }
     }
 
     /// The same, looking first where the page was when it was last read.
@@ -130,7 +132,7 @@ impl Locked {
             if found {
                 index.count_hit();
                 // SAFETY: pinned and locked by the call.
-                return unsafe { Self::from_raw(buffer) };
+                return unsafe { Self::from_raw(buffer, true) };
             }
         }
         let page = Self::read(index, block, Strategy::NORMAL, mode);
@@ -146,27 +148,41 @@ impl Locked {
     }
 
     /// # Safety
-    /// The buffer is pinned and locked by us, and nobody else will release it.
+    /// The buffer is pinned by us, and locked or not, and nobody else will release it.
     #[inline]
-    unsafe fn from_raw(buffer: pg_sys::Buffer) -> Self {
+    unsafe fn from_raw(buffer: pg_sys::Buffer, is_locked: bool) -> Self {
         // SAFETY: the page of a pinned buffer stays where it is.
         let page = unsafe { NonNull::new_unchecked(pg_sys::BufferGetPage(buffer).cast::<Page>()) };
-        Locked { buffer, page }
+        Held { buffer, page, is_locked }
     }
 
     #[inline]
     fn page(&self) -> &Page {
-        // SAFETY: pinned, and locked at least against writers, for as long as `self` lives.
+        // SAFETY: pinned, and without writers, by a lock or otherwise, for as long as `self` lives.
         unsafe { self.page.as_ref() }
+    }
+
+    /// # Safety
+    /// Under a guard, and the last that is done with it.
+    #[inline]
+    unsafe fn release(&self) {
+        // SAFETY: `self` owns one pin, and the lock if it is locked.
+        unsafe {
+            if self.is_locked {
+                unguarded::UnlockReleaseBuffer(self.buffer);
+            } else {
+                unguarded::ReleaseBuffer(self.buffer);
+            }
+        }
     }
 }
 
-impl Drop for Locked {
+impl Drop for Held {
     #[inline]
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // SAFETY: `self` owns one pin and the lock; the closure holds nothing that needs undoing.
-            unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| unguarded::UnlockReleaseBuffer(self.buffer)) }
+            // SAFETY: the closure holds nothing that needs undoing.
+            unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| self.release()) }
         }
     }
 }
@@ -261,7 +277,7 @@ pub type RecentBuffer = Cell<pg_sys::Buffer>;
 
 /// A page that nobody changes while this lives.
 #[must_use]
-pub struct SharedPage(Locked);
+pub struct SharedPage(Held);
 
 impl SharedPage {
     /// Reads and share-locks a block.
@@ -273,15 +289,46 @@ impl SharedPage {
     /// The same within a ring of buffers.
     #[inline]
     pub fn read_with(index: Index, block: u32, strategy: Strategy) -> Self {
-        SharedPage(Locked::read(index, block, strategy, pg_sys::BUFFER_LOCK_SHARE))
+        SharedPage(Held::read(index, block, strategy, pg_sys::BUFFER_LOCK_SHARE))
     }
 
     /// The same, looking first where the page was when it was last read. Returns, too, whether it had to be read from disk.
     #[inline]
     pub fn read_recent(index: Index, block: u32, recent: &RecentBuffer) -> (Self, bool) {
         let before = blocks_read();
-        let page = SharedPage(Locked::read_recent(index, block, recent, pg_sys::BUFFER_LOCK_SHARE));
+        let page = SharedPage(Held::read_recent(index, block, recent, pg_sys::BUFFER_LOCK_SHARE));
         (page, blocks_read() != before)
+    }
+
+    /// One that is still in the buffer where it was, without a lock on it; `before` is let go of first. Both under one guard, which takes half as
+    /// long as to read it.
+    ///
+    /// # Safety
+    /// Nobody changes the page for as long as this lives.
+    #[inline]
+    pub unsafe fn where_it_was(
+        index: Index,
+        block: u32,
+        buffer: pg_sys::Buffer,
+        before: Option<SharedPage>,
+    ) -> Option<Self> {
+        let file = index.file_locator();
+        let before = before.map(|page| ManuallyDrop::new(page.0));
+        // SAFETY: `before` is not used any more; the call checks that the buffer holds the page before it pins it. The closure holds nothing that
+        // a longjmp could leave undone, and a pin belongs to the transaction that an error aborts.
+        let found = unsafe {
+            pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                if let Some(before) = &before {
+                    before.release();
+                }
+                unguarded::ReadRecentBuffer(file, pg_sys::ForkNumber::MAIN_FORKNUM, block, buffer)
+            })
+        };
+        found.then(|| {
+            index.count_hit();
+            // SAFETY: just pinned.
+            SharedPage(unsafe { Held::from_raw(buffer, false) })
+        })
     }
 
     pub(super) fn buffer(&self) -> pg_sys::Buffer {
@@ -343,17 +390,19 @@ impl PinnedPages {
         (self.buffers[at] > 0).then(|| unsafe { &*pg_sys::BufferGetPage(self.buffers[at]).cast::<Page>() })
     }
 
-    /// Takes over one that was locked, in place of what was there.
+    /// Takes over one, without its lock, in place of what was there.
     ///
     /// # Safety
     /// Nobody changes the page for as long as `self` lives.
     pub unsafe fn put(&mut self, at: usize, page: SharedPage) {
-        let Locked { buffer, .. } = *ManuallyDrop::new(page.0);
+        let Held { buffer, is_locked, .. } = *ManuallyDrop::new(page.0);
         let before = std::mem::replace(&mut self.buffers[at], buffer);
         // SAFETY: `page` held the lock, `self` the pin of the other one; the closure holds nothing that needs undoing.
         unsafe {
             pg_sys::ffi::pg_guard_ffi_boundary(|| {
-                unguarded::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK as i32);
+                if is_locked {
+                    unguarded::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK as i32);
+                }
                 if before > 0 {
                     unguarded::ReleaseBuffer(before);
                 }
@@ -386,7 +435,7 @@ pub fn fair_share_of_buffers() -> usize {
 /// A page that nobody else reads or changes while this lives. Changes go through [`super::wal`].
 #[must_use]
 pub struct ExclusivePage {
-    locked: Locked,
+    held: Held,
     block: u32,
 }
 
@@ -398,23 +447,23 @@ impl ExclusivePage {
 
     /// The same within a ring of buffers.
     pub fn read_with(index: Index, block: u32, strategy: Strategy) -> Self {
-        ExclusivePage { locked: Locked::read(index, block, strategy, pg_sys::BUFFER_LOCK_EXCLUSIVE), block }
+        ExclusivePage { held: Held::read(index, block, strategy, pg_sys::BUFFER_LOCK_EXCLUSIVE), block }
     }
 
     /// The same, looking first where the page was when it was last read.
     pub fn read_recent(index: Index, block: u32, recent: &RecentBuffer) -> Self {
-        let locked = Locked::read_recent(index, block, recent, pg_sys::BUFFER_LOCK_EXCLUSIVE);
-        ExclusivePage { locked, block }
+        let held = Held::read_recent(index, block, recent, pg_sys::BUFFER_LOCK_EXCLUSIVE);
+        ExclusivePage { held, block }
     }
 
     /// Reads and exclusively locks a block unless somebody else holds a lock on it.
     pub fn try_read(index: Index, block: u32) -> Option<Self> {
-        Locked::existing(index, block);
+        Held::existing(index, block);
         // SAFETY: the relation is open; the buffer is either locked and owned by the result, or released.
         unsafe {
             let buffer = pg_sys::ReadBuffer(index.raw(), block);
             if pg_sys::ConditionalLockBuffer(buffer) {
-                return Some(ExclusivePage { locked: Locked::from_raw(buffer), block });
+                return Some(ExclusivePage { held: Held::from_raw(buffer, true), block });
             }
             pg_sys::ReleaseBuffer(buffer);
         }
@@ -453,7 +502,7 @@ impl ExclusivePage {
                 pg_sys::UnlockRelationForExtension(relation, mode);
             }
             let block = pg_sys::BufferGetBlockNumber(buffer);
-            ExclusivePage { locked: Locked::from_raw(buffer), block }
+            ExclusivePage { held: Held::from_raw(buffer, true), block }
         }
     }
 
@@ -480,22 +529,22 @@ impl ExclusivePage {
 
     fn is_new(&self) -> bool {
         // SAFETY: a pinned page.
-        unsafe { pg_sys::PageIsNew(self.locked.page.as_ptr().cast()) }
+        unsafe { pg_sys::PageIsNew(self.held.page.as_ptr().cast()) }
     }
 
     pub(super) fn buffer(&self) -> pg_sys::Buffer {
-        self.locked.buffer
+        self.held.buffer
     }
 
     /// Where the page is in memory.
     pub(super) fn start(&self) -> *mut u8 {
-        self.locked.page.as_ptr().cast()
+        self.held.page.as_ptr().cast()
     }
 
     /// The page itself, to be changed without a WAL record of its own.
     pub(super) fn page_mut(&mut self) -> &mut Page {
         // SAFETY: exclusively locked for as long as `self` lives, and borrowed from it.
-        unsafe { self.locked.page.as_mut() }
+        unsafe { self.held.page.as_mut() }
     }
 }
 
@@ -504,6 +553,6 @@ impl Deref for ExclusivePage {
 
     #[inline]
     fn deref(&self) -> &Page {
-        self.locked.page()
+        self.held.page()
     }
 }

@@ -17,9 +17,9 @@ struct Plane<'a, S: PageRead + 'a> {
 impl<'a, S: PageRead> Plane<'a, S> {
     fn page(&mut self, sequence: u32) -> Result<&Payload> {
         if !self.is_current(sequence) {
-            // One page at a time: let go of the old one first.
-            self.current = None;
-            self.current = Some((sequence, self.store.page(self.kind, sequence)?));
+            // One page at a time.
+            let before = self.current.take().map(|(_, page)| page);
+            self.current = Some((sequence, self.store.page_after(before, self.kind, sequence)?));
         }
         Ok(&self.current.as_ref().expect("just read").1)
     }
