@@ -23,7 +23,7 @@ from pgtree import Tree
 from vectors import Source, clustered
 
 DIMS = 12
-OUR_FORMAT = 7
+OUR_FORMAT = 8
 
 # Everything that an extension's script may say of an object; what is to be ignored is left out.
 OBJECTS = """

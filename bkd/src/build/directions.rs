@@ -37,12 +37,20 @@ pub(super) fn most(dims: usize) -> usize {
     (dims / 2 / GROUP * GROUP).saturating_sub(1).min(MOST)
 }
 
+/// Memory that directions take, twice: as axes, and as what makes sketches wants them.
+pub(super) fn kept(dims: usize) -> usize {
+    match may_suit(dims) {
+        true => most(dims).next_multiple_of(PRODUCTS) * dims * 2 * size_of::<f32>(),
+        false => 0,
+    }
+}
+
 /// Memory that it takes to choose them: in any case, for each vector of the segment, and the most that this can be.
 pub(super) fn memory(dims: usize) -> (usize, usize, usize) {
     if !may_suit(dims) {
         return (0, 0, 0);
     }
-    let found = most(dims).next_multiple_of(PRODUCTS) * dims * 2 * size_of::<f32>();
+    let found = kept(dims);
     let more = PRODUCTS * dims * (2 * size_of::<f64>() + 3 * size_of::<f32>());
     let row = (2 * padded(dims) + PRODUCTS) * size_of::<f32>();
     (found + more, row.div_ceil(EVERY), MOST_ROWS.min(SAMPLE_NUMBERS / dims) * row)

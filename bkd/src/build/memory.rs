@@ -88,14 +88,14 @@ impl BuildMemory {
             choosing: Phase { fixed: 0, per_vector: 0, more: vector + working, most: sample },
             directing: Phase { fixed: directions, per_vector: 0, more: directing, most: most_directing },
             calibrating: Phase {
-                fixed: 0,
+                fixed: directions::kept(dims),
                 // Where each vector is, and its cell, before and after it moved there; as much while the tree is split.
                 per_vector: coordinates + 3 * size_of::<u32>() + cells,
                 more: queries.div_ceil(cells::FEWEST_VECTORS),
                 most: queries,
             },
             encoding: Phase {
-                fixed: 0,
+                fixed: directions::kept(dims),
                 per_vector: coordinates + size_of::<u32>() + record_bytes(dims) + boxes + cells,
                 more: stream,
                 most: batches + threads * (leaf_size * SCRATCH + sketch_bytes(dims, leaf_size)),
