@@ -2,7 +2,7 @@
 //!
 //! # Why a scan needs no lock but this one
 //! A scan copies the metapage under a share lock and reads everything that it names without any further lock than the share lock
-//! on each page. That is safe because
+//! on each page, and most pages of codes without that ([`super::segments`]). That is safe because
 //! - pages of sealed segments never change, except for row addresses that VACUUM overwrites with [`bkd::Tid::DEAD`];
 //! - chains only grow at their end; what is appended after the copy was made belongs to rows that the scan's snapshot
 //!   does not see;
@@ -13,7 +13,8 @@
 //!   to a row that is dead to all snapshots. If the heap gives the address to a new row, the snapshot does not see that one.
 //!
 //! The last point holds for MVCC snapshots only; scans with others are refused. Should one of the others ever fail, the
-//! owner number in every page turns what would be a wrong answer into an error.
+//! owner number in every page turns what would be a wrong answer into an error. On standbys, where pages may be recycled under a scan, all of
+//! them are locked for that.
 
 use std::cell::Cell;
 
