@@ -300,8 +300,7 @@ impl SharedPage {
         (page, blocks_read() != before)
     }
 
-    /// One that is still in the buffer where it was, without a lock on it; `before` is let go of first. Both under one guard, which takes half as
-    /// long as to read it.
+    /// One that is still in the buffer where it was, without a lock on it; `before` is let go of first, under the same guard.
     ///
     /// # Safety
     /// Nobody changes the page for as long as this lives.

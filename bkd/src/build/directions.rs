@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::{zeros, Input, Progress};
 use crate::axes::{orthonormalise, rounded};
 use crate::kernels::{columns, Floats, Kernels, PRODUCTS, TILE};
-use crate::layout::leaf::{padded, GROUP};
+use crate::layout::leaf::{padded, LeafLayout, GROUP};
 use crate::layout::CHUNKS_PER_PAGE;
 use crate::sketch::{self, MOST};
 use crate::{Axes, Metric, Result};
@@ -123,7 +123,7 @@ fn enough(variances: &[f64], wanted: f64, least: usize) -> Option<usize> {
 
 /// So many directions, or as many more, but no more than `most`, as blocks of their codes have room for on a page: these cost hardly anything.
 fn filling(directions: usize, most: usize) -> usize {
-    let blocks = CHUNKS_PER_PAGE / (1 + sketch::dims(directions) / GROUP);
+    let blocks = CHUNKS_PER_PAGE / LeafLayout::new(sketch::dims(directions)).block_chunks();
     let filling = (CHUNKS_PER_PAGE / blocks - 1) * GROUP - 1;
     if filling <= most {
         filling
@@ -226,7 +226,6 @@ impl Sample {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::leaf::LeafLayout;
 
     #[test]
     fn directions_fill_pages_as_far_as_they_may() {
