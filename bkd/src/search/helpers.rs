@@ -7,6 +7,7 @@
 //!
 //! A scan of a leaf takes some microseconds, and to wake a thread takes longer. So this is for passes that visit many pages.
 
+use std::hint::spin_loop;
 use std::ops::Range;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::ptr::NonNull;
@@ -21,6 +22,7 @@ use rayon::ThreadPool;
 
 use super::leaf::{LeafScan, Scanned, Wanted};
 use super::stream::Stream;
+use super::tasks::Tasks;
 use super::view::View;
 use super::waiting::Waiting;
 use crate::kernels::Survivors;
@@ -35,6 +37,9 @@ pub(super) const PART: usize = 64;
 
 /// Pages of a part that is too small to be lent.
 const SMALL: usize = 3;
+
+/// How long a thread is waited for without sleep, which takes longer to wake from than most tasks.
+const PATIENCE: Duration = Duration::from_micros(50);
 
 /// If twice in a row more than this share of the time of a pass was spent waiting for threads, the processors had something else to do,
 /// and for so many passes they are left to it.
@@ -86,6 +91,7 @@ pub(super) struct Helpers<'a, S: PageRead + 'a> {
     lent: Vec<(u64, usize, S::Lent<'a>)>,
     /// How many pages these are.
     pages: usize,
+    tasks: Arc<Tasks<Task>>,
     /// Number of the next task.
     next: u64,
     results: (Sender<Finished>, Receiver<Finished>),
@@ -117,6 +123,7 @@ impl<'a, S: PageRead> Helpers<'a, S> {
             waited: Duration::ZERO,
             lent: Vec::new(),
             pages: 0,
+            tasks: Arc::default(),
             next: 0,
             results: channel(),
             idle: Vec::new(),
@@ -148,6 +155,8 @@ impl<'a, S: PageRead> Helpers<'a, S> {
         let put = &mut |page: &Payload| pages.put(*at.next().expect("one for each"), page);
         let Some(lent) = store.lend(PageKind::Leaf, &needed, put)? else { return Ok(false) };
         let task = Task {
+            number: self.next,
+            results: self.results.0.clone(),
             segment: segment.clone(),
             pages,
             runs: wanted.runs.to_vec(),
@@ -158,13 +167,8 @@ impl<'a, S: PageRead> Helpers<'a, S> {
         };
         self.pages += needed.len();
         self.lent.push((self.next, needed.len(), lent));
-        let (number, results) = (self.next, self.results.0.clone());
         self.next += 1;
-        self.threads.pool.spawn(move || {
-            let found = catch_unwind(AssertUnwindSafe(|| task.run()));
-            // There is nobody to tell but the one who waits for it.
-            let _ = results.send(Finished { task: number, found });
-        });
+        self.tasks.add(task, &self.threads.pool, Task::report);
         Ok(true)
     }
 
@@ -177,15 +181,33 @@ impl<'a, S: PageRead> Helpers<'a, S> {
         self.take_back(finished).map(Some)
     }
 
-    /// The same, waiting for one. `None` if nothing is lent.
+    /// The same of those that remain: what no thread has begun with is done here, the others are waited for. `None` if nothing is lent.
     pub(super) fn wait(&mut self) -> Result<Option<Found>> {
         if self.lent.is_empty() {
             return Ok(None);
         }
+        if let Some(task) = self.tasks.take_back() {
+            let number = task.number;
+            let found = task.run();
+            self.release(number);
+            return found.map(Some);
+        }
         let began = Instant::now();
-        let finished = self.results.1.recv().expect("we hold a sender ourselves");
+        let finished = self.finished();
         self.waited += began.elapsed();
         self.take_back(finished).map(Some)
+    }
+
+    /// Waits for a thread. As long as it probably takes, without going to sleep.
+    fn finished(&self) -> Finished {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            if let Ok(finished) = self.results.1.try_recv() {
+                return finished;
+            }
+            spin_loop();
+        }
+        self.results.1.recv().expect("we hold a sender ourselves")
     }
 
     /// Looks back on the pass, which is over.
@@ -215,8 +237,12 @@ impl<'a, S: PageRead> Helpers<'a, S> {
 impl<S: PageRead> Drop for Helpers<'_, S> {
     /// Waits until nobody reads a page any more. Only then they are let go of.
     fn drop(&mut self) {
+        while let Some(task) = self.tasks.take_back() {
+            self.release(task.number);
+        }
+        self.tasks.end();
         while !self.lent.is_empty() {
-            let finished = self.results.1.recv().expect("we hold a sender ourselves");
+            let finished = self.finished();
             self.release(finished.task);
         }
     }
@@ -224,6 +250,9 @@ impl<S: PageRead> Drop for Helpers<'_, S> {
 
 /// A scan of some vectors of a leaf.
 struct Task {
+    number: u64,
+    /// Who wants to know.
+    results: Sender<Finished>,
     segment: Arc<Segment>,
     pages: LentPages,
     runs: Vec<Range<u32>>,
@@ -234,8 +263,16 @@ struct Task {
 }
 
 impl Task {
+    /// Runs it on a thread that helps.
+    fn report(self) {
+        let (number, results) = (self.number, self.results.clone());
+        let found = catch_unwind(AssertUnwindSafe(|| self.run()));
+        // There is nobody to tell but the one who waits for it.
+        let _ = results.send(Finished { task: number, found });
+    }
+
     fn run(self) -> Result<Found> {
-        let Task { segment, pages, runs, masks, mut waiting, tau, mut scan } = self;
+        let Task { segment, pages, runs, masks, mut waiting, tau, mut scan, .. } = self;
         let mut stream = Stream::new(&segment, &pages);
         let mut view = scan.open(&segment, &mut stream, waiting.source, waiting.leaf)?;
         let wanted = Wanted { runs: &runs, masks: masks.as_deref() };

@@ -21,6 +21,7 @@ mod rank;
 mod route;
 mod runs;
 mod stream;
+mod tasks;
 mod view;
 mod waiting;
 mod within;
@@ -701,7 +702,6 @@ impl<'a, S: PageRead> Visit<'a, S> {
         check: &mut dyn FnMut(),
     ) -> Result<()> {
         if self.visited.is_multiple_of(CHECK_EVERY) {
-            self.wait_for_helpers(candidates, stats)?;
             self.stream = None;
             check();
         }
