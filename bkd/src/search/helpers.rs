@@ -11,8 +11,6 @@ use std::hint::spin_loop;
 use std::ops::Range;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::Arc;
 use std::thread;
@@ -20,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
 
+use super::contention::Contention;
 use super::leaf::{LeafScan, Scanned, Wanted};
 use super::stream::Stream;
 use super::tasks::Tasks;
@@ -29,8 +28,8 @@ use crate::kernels::Survivors;
 use crate::layout::{PageKind, Payload};
 use crate::{Error, PageRead, Result, Segment};
 
-/// Leaves that are lent for each thread: one that it scans, and what is there when it is done, until the caller has scanned one, too.
-const LENT: usize = 3;
+/// Leaves that are lent for each thread: one that it scans, and one that is there when it is done. With more of them, tau is later.
+const LENT: usize = 2;
 
 /// Pages of a part of a leaf that is lent as a whole, if runs are [cut](super::runs::cut) before.
 pub(super) const PART: usize = 64;
@@ -41,28 +40,20 @@ const SMALL: usize = 3;
 /// How long a thread is waited for without sleep, which takes longer to wake from than most tasks.
 const PATIENCE: Duration = Duration::from_micros(50);
 
-/// If twice in a row more than this share of the time of a pass was spent waiting for threads, the processors had something else to do,
-/// and for so many passes they are left to it.
-const LATE: f64 = 0.25;
-const REST: u32 = 20;
-
 /// Threads that may help searches.
 #[derive(Debug)]
 pub struct HelpingThreads {
     pool: ThreadPool,
     /// Pages of coarse codes that a pass must visit to be worth it.
     pages: usize,
-    /// Passes for which they are still left alone.
-    rest: AtomicU32,
-    /// Whether they were late in the last one. To wake up from a long sleep takes some time, too.
-    late: AtomicBool,
+    contention: Arc<Contention>,
 }
 
 impl HelpingThreads {
     /// The threads of a pool, for passes over so many pages of coarse codes or more. With 0 they help with everything, be it worth it or
     /// not, which is for tests.
     pub fn new(pool: ThreadPool, pages: usize) -> Self {
-        HelpingThreads { pool, pages, rest: AtomicU32::new(0), late: AtomicBool::new(false) }
+        HelpingThreads { pool, pages, contention: Arc::default() }
     }
 
     /// How many they are.
@@ -72,8 +63,7 @@ impl HelpingThreads {
 
     /// Whether they are to help with a pass over so many pages.
     fn help(&self, pages: usize) -> bool {
-        let less = |rest: u32| rest.checked_sub(1);
-        pages >= self.pages && (self.always() || self.rest.fetch_update(Relaxed, Relaxed, less).is_err())
+        pages >= self.pages && (self.always() || !self.contention.is_in_the_way())
     }
 
     fn always(&self) -> bool {
@@ -84,9 +74,6 @@ impl HelpingThreads {
 /// Threads at work on pages of `S`.
 pub(super) struct Helpers<'a, S: PageRead + 'a> {
     threads: &'a HelpingThreads,
-    began: Instant,
-    /// How long they were waited for.
-    waited: Duration,
     /// What is being scanned: the number of the task, and its pages, which stay where they are until it is back.
     lent: Vec<(u64, usize, S::Lent<'a>)>,
     /// How many pages these are.
@@ -119,11 +106,9 @@ impl<'a, S: PageRead> Helpers<'a, S> {
     pub(super) fn of(threads: &'a HelpingThreads, pages: usize) -> Option<Self> {
         threads.help(pages).then(|| Helpers {
             threads,
-            began: Instant::now(),
-            waited: Duration::ZERO,
             lent: Vec::new(),
             pages: 0,
-            tasks: Arc::default(),
+            tasks: Arc::new(Tasks::new(threads.contention.clone())),
             next: 0,
             results: channel(),
             idle: Vec::new(),
@@ -192,9 +177,7 @@ impl<'a, S: PageRead> Helpers<'a, S> {
             self.release(number);
             return found.map(Some);
         }
-        let began = Instant::now();
         let finished = self.finished();
-        self.waited += began.elapsed();
         self.take_back(finished).map(Some)
     }
 
@@ -208,14 +191,6 @@ impl<'a, S: PageRead> Helpers<'a, S> {
             spin_loop();
         }
         self.results.1.recv().expect("we hold a sender ourselves")
-    }
-
-    /// Looks back on the pass, which is over.
-    pub(super) fn conclude(&self) {
-        let late = self.waited.as_secs_f64() > LATE * self.began.elapsed().as_secs_f64();
-        if self.threads.late.swap(late, Relaxed) && late {
-            self.threads.rest.store(REST, Relaxed);
-        }
     }
 
     /// Scratch space that is not needed any more.

@@ -12,6 +12,7 @@
 
 mod candidates;
 mod cells;
+mod contention;
 mod everything;
 mod helpers;
 mod leaf;
@@ -702,6 +703,7 @@ impl<'a, S: PageRead> Visit<'a, S> {
         check: &mut dyn FnMut(),
     ) -> Result<()> {
         if self.visited.is_multiple_of(CHECK_EVERY) {
+            self.wait_for_helpers(candidates, stats)?;
             self.stream = None;
             check();
         }
@@ -825,7 +827,6 @@ impl<'a, S: PageRead> Visit<'a, S> {
         stats: &mut ScanStats,
     ) -> Result<bool> {
         self.wait_for_helpers(candidates, stats)?;
-        self.helpers.iter().for_each(Helpers::conclude);
         self.settle(0, scan, candidates, stats)?;
         Ok(self.latecomers)
     }

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
 
+use super::contention::Contention;
+
 /// How long a thread looks for the next task before it goes to sleep.
 const AWAKE: Duration = Duration::from_micros(50);
 
@@ -20,6 +22,7 @@ pub(super) struct Tasks<T> {
     state: Mutex<State<T>>,
     /// Whether to look at the state may be worth it: there are tasks, or there will be no more of them.
     news: AtomicBool,
+    contention: Arc<Contention>,
 }
 
 struct State<T> {
@@ -29,14 +32,13 @@ struct State<T> {
     over: bool,
 }
 
-impl<T> Default for Tasks<T> {
-    fn default() -> Self {
-        let state = State { queue: VecDeque::new(), awake: 0, over: false };
-        Tasks { state: Mutex::new(state), news: AtomicBool::new(false) }
-    }
-}
-
 impl<T: Send + 'static> Tasks<T> {
+    /// None yet. What the threads see of others that want a processor is noted.
+    pub(super) fn new(contention: Arc<Contention>) -> Self {
+        let state = State { queue: VecDeque::new(), awake: 0, over: false };
+        Tasks { state: Mutex::new(state), news: AtomicBool::new(false), contention }
+    }
+
     /// Adds a task. One of the pool's threads will call `run` with it, unless it is taken back before. `run` must not panic.
     pub(super) fn add(self: &Arc<Self>, task: T, pool: &ThreadPool, run: fn(T)) {
         let mut state = self.state();
@@ -45,11 +47,13 @@ impl<T: Send + 'static> Tasks<T> {
         if state.awake < pool.current_num_threads() {
             state.awake += 1;
             drop(state);
-            let tasks = self.clone();
+            let (tasks, called) = (self.clone(), Instant::now());
             pool.spawn(move || {
-                while let Some(task) = tasks.next() {
-                    run(task);
-                }
+                tasks.contention.watch(called, || {
+                    while let Some(task) = tasks.next() {
+                        run(task);
+                    }
+                });
             });
         }
     }
@@ -117,7 +121,7 @@ mod tests {
 
     #[test]
     fn each_task_is_done_once() {
-        let (threads, tasks) = (pool(2), Arc::new(Tasks::default()));
+        let (threads, tasks) = (pool(2), Arc::new(Tasks::new(Arc::default())));
         let (sender, receiver) = channel();
         let mut done: Vec<u32> = Vec::new();
         for number in 0..5_000 {
@@ -142,7 +146,7 @@ mod tests {
 
     #[test]
     fn threads_go_to_sleep() {
-        let (threads, tasks) = (pool(1), Arc::new(Tasks::default()));
+        let (threads, tasks) = (pool(1), Arc::new(Tasks::new(Arc::default())));
         let (sender, receiver) = channel();
         tasks.add((1, sender.clone()), &threads, report);
         assert_eq!(receiver.recv(), Ok(1));
