@@ -28,8 +28,12 @@ use crate::kernels::Survivors;
 use crate::layout::{PageKind, Payload};
 use crate::{Error, PageRead, Result, Segment};
 
-/// Leaves that are lent for each thread: one that it scans, and one that is there when it is done. With more of them, tau is later.
-const LENT: usize = 2;
+/// Leaves that are lent for each thread: one that it scans, and what is there when it is done, until the caller has scanned one, too.
+const LENT: usize = 3;
+
+/// The first ones make tau tight, and the longer they wait, the later it is known.
+const FIRST: u64 = 32;
+const FIRST_LENT: usize = 2;
 
 /// Pages of a part of a leaf that is lent as a whole, if runs are [cut](super::runs::cut) before.
 pub(super) const PART: usize = 64;
@@ -126,7 +130,8 @@ impl<'a, S: PageRead> Helpers<'a, S> {
         scan: &LeafScan,
         tau: f32,
     ) -> Result<bool> {
-        if self.lent.len() >= LENT * self.threads.count() {
+        let lent = if self.next < FIRST { FIRST_LENT } else { LENT };
+        if self.lent.len() >= lent * self.threads.count() {
             return Ok(false);
         }
         let leaf = waiting.leaf as usize;
