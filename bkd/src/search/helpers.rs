@@ -31,9 +31,8 @@ use crate::{Error, PageRead, Result, Segment};
 /// Leaves that are lent for each thread: one that it scans, and what is there when it is done, until the caller has scanned one, too.
 const LENT: usize = 3;
 
-/// The first ones make tau tight, and the longer they wait, the later it is known.
-const FIRST: u64 = 32;
-const FIRST_LENT: usize = 2;
+/// If more than one vector in so many is left by coarse codes, it takes longer to compare these than to scan all.
+const MANY: u64 = 16;
 
 /// Pages of a part of a leaf that is lent as a whole, if runs are [cut](super::runs::cut) before.
 pub(super) const PART: usize = 64;
@@ -86,6 +85,8 @@ pub(super) struct Helpers<'a, S: PageRead + 'a> {
     /// Number of the next task.
     next: u64,
     results: (Sender<Finished>, Receiver<Finished>),
+    /// Whether [many](MANY) vectors were left lately.
+    many_left: bool,
     /// Scratch space that no task uses.
     idle: Vec<LeafScan>,
 }
@@ -115,8 +116,15 @@ impl<'a, S: PageRead> Helpers<'a, S> {
             tasks: Arc::new(Tasks::new(threads.contention.clone())),
             next: 0,
             results: channel(),
+            many_left: true,
             idle: Vec::new(),
         })
+    }
+
+    /// Notes what a scan has left. As long as that is much, nothing is lent: each vector that is compared makes tau smaller, and a scan that
+    /// does not know of it leaves several times as many.
+    pub(super) fn note(&mut self, scanned: Scanned) {
+        self.many_left = scanned.fine > scanned.coarse / MANY;
     }
 
     /// Has another thread scan the wanted vectors of a leaf, if one is about to be free and no more pages are lent than the store allows.
@@ -130,8 +138,8 @@ impl<'a, S: PageRead> Helpers<'a, S> {
         scan: &LeafScan,
         tau: f32,
     ) -> Result<bool> {
-        let lent = if self.next < FIRST { FIRST_LENT } else { LENT };
-        if self.lent.len() >= lent * self.threads.count() {
+        let waits = self.many_left && !self.threads.always();
+        if waits || self.lent.len() >= LENT * self.threads.count() {
             return Ok(false);
         }
         let leaf = waiting.leaf as usize;

@@ -745,9 +745,14 @@ impl<'a, S: PageRead> Visit<'a, S> {
         let tau = candidates.tau();
         let offer = offer(self.seen, self.floor, &mut self.latecomers, leaf.source, candidates);
         let scanned = scan.scan(segment, stream, &mut view, wanted, &mut waiting, tau, offer)?;
-        stats.add(scanned);
+        self.note(scanned, stats);
         self.waiting.push(waiting);
         self.settle(store.concurrency(), scan, candidates, stats)
+    }
+
+    fn note(&mut self, scanned: Scanned, stats: &mut ScanStats) {
+        stats.add(scanned);
+        self.helpers.iter_mut().for_each(|helpers| helpers.note(scanned));
     }
 
     /// Waits for records that are on their way until there are so many pages left, or fewer.
@@ -811,7 +816,7 @@ impl<'a, S: PageRead> Visit<'a, S> {
 
     fn take(&mut self, found: Found, candidates: &mut Candidates, stats: &mut ScanStats) -> Result<()> {
         let Found { waiting, scanned, view, scan } = found;
-        stats.add(scanned);
+        self.note(scanned, stats);
         stats.whole += self.compare(&scan, &view, &waiting, candidates)?;
         if let Some(helpers) = &mut self.helpers {
             helpers.give_back(scan);
