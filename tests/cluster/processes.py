@@ -20,6 +20,13 @@ def threads(pid: int) -> list[str]:
     return [(task / "comm").read_text().strip() for task in sorted(Path(f"/proc/{pid}/task").iterdir())]
 
 
+def processor_time(pid: int, name: str) -> int:
+    """Nanoseconds for which threads of this name had a processor."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    named = [task for task in tasks if (task / "comm").read_text().strip() == name]
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in named)
+
+
 def own_memory(pid: int) -> int:
     """Bytes that are the process's alone: without shared buffers and libraries."""
     return _status(pid, "RssAnon")

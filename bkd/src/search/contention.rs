@@ -25,8 +25,8 @@ pub(super) struct Contention {
 }
 
 impl Contention {
-    /// Whether a pass is to do without help.
-    pub(super) fn is_in_the_way(&self) -> bool {
+    /// Whether threads are left alone in a pass, which is counted.
+    pub(super) fn leaves_alone(&self) -> bool {
         self.rest.fetch_update(Relaxed, Relaxed, |rest| rest.checked_sub(1)).is_ok()
     }
 
@@ -76,16 +76,16 @@ mod tests {
         let contention = Contention::default();
         let lost = |contention: &Contention| contention.note(MILLISECOND, MILLISECOND / 2);
         lost(&contention);
-        assert!(!contention.is_in_the_way());
+        assert!(!contention.leaves_alone());
         contention.note(MILLISECOND, MILLISECOND);
         lost(&contention);
-        assert!(!contention.is_in_the_way());
+        assert!(!contention.leaves_alone());
         lost(&contention);
-        assert!((0..REST).all(|_| contention.is_in_the_way()));
-        assert!(!contention.is_in_the_way());
+        assert!((0..REST).all(|_| contention.leaves_alone()));
+        assert!(!contention.leaves_alone());
         // Again, after one more.
         lost(&contention);
-        assert!(contention.is_in_the_way());
+        assert!(contention.leaves_alone());
     }
 
     #[test]
@@ -93,9 +93,9 @@ mod tests {
     fn a_thread_that_has_no_processor_loses_time() {
         let contention = Contention::default();
         for _ in 0..2 {
-            assert!(!contention.is_in_the_way());
+            assert!(!contention.leaves_alone());
             contention.watch(Instant::now(), || sleep(20 * MILLISECOND));
         }
-        assert!(contention.is_in_the_way());
+        assert!(contention.leaves_alone());
     }
 }

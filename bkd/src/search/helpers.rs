@@ -66,7 +66,7 @@ impl HelpingThreads {
 
     /// Whether they are to help with a pass over so many pages.
     fn help(&self, pages: usize) -> bool {
-        pages >= self.pages && (self.always() || !self.contention.is_in_the_way())
+        pages >= self.pages && (self.always() || !self.contention.leaves_alone())
     }
 
     fn always(&self) -> bool {
@@ -185,10 +185,8 @@ impl<'a, S: PageRead> Helpers<'a, S> {
             return Ok(None);
         }
         if let Some(task) = self.tasks.take_back() {
-            let number = task.number;
-            let found = task.run();
-            self.release(number);
-            return found.map(Some);
+            let _pages = self.returned(task.number);
+            return task.run().map(Some);
         }
         let finished = self.finished();
         self.take_back(finished).map(Some)
@@ -212,13 +210,16 @@ impl<'a, S: PageRead> Helpers<'a, S> {
     }
 
     fn take_back(&mut self, finished: Finished) -> Result<Found> {
-        self.release(finished.task);
+        drop(self.returned(finished.task));
         finished.found.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    fn release(&mut self, task: u64) {
+    /// The pages of a task that no thread has any more, to be let go of.
+    fn returned(&mut self, task: u64) -> S::Lent<'a> {
         let at = self.lent.iter().position(|(lent, ..)| *lent == task).expect("each task ends once");
-        self.pages -= self.lent.swap_remove(at).1;
+        let (_, count, pages) = self.lent.swap_remove(at);
+        self.pages -= count;
+        pages
     }
 }
 
@@ -226,12 +227,12 @@ impl<S: PageRead> Drop for Helpers<'_, S> {
     /// Waits until nobody reads a page any more. Only then they are let go of.
     fn drop(&mut self) {
         while let Some(task) = self.tasks.take_back() {
-            self.release(task.number);
+            self.returned(task.number);
         }
         self.tasks.end();
         while !self.lent.is_empty() {
             let finished = self.finished();
-            self.release(finished.task);
+            self.returned(finished.task);
         }
     }
 }

@@ -750,6 +750,7 @@ impl<'a, S: PageRead> Visit<'a, S> {
         self.settle(store.concurrency(), scan, candidates, stats)
     }
 
+    /// Counts what a scan compared and left.
     fn note(&mut self, scanned: Scanned, stats: &mut ScanStats) {
         stats.add(scanned);
         self.helpers.iter_mut().for_each(|helpers| helpers.note(scanned));
