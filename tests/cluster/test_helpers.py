@@ -21,7 +21,7 @@ from pgcluster import Cluster
 from test_interrupts import assert_nothing_held, by_cancel, by_timeout
 from vectors import Source, uniform
 
-# Some 1,200 pages of coarse codes, all of which an exact scan looks at. Of few vectors they leave anything to be compared, so most leaves are lent.
+# An exact scan looks at all of some 1,200 pages of codes. These leave few vectors, so pages are lent.
 ROWS, DIMS = 70_000, 256
 HELPER = "kdtree scan 0"
 SETTINGS = {"wal_level": "replica", "max_wal_senders": "4"}
